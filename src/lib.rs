@@ -2,5 +2,27 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
+pub mod cache;
+pub mod challenge;
+mod deadline;
+mod error;
+pub mod future;
+mod json;
+mod layer;
+mod origin;
+mod service;
+mod source;
+mod token;
+
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use self::{
+    cache::TokenCache,
+    deadline::Deadline,
+    error::Error,
+    layer::OAuthLayer,
+    service::OAuth,
+    source::{SourceFn, TokenSource, source_fn},
+    token::{Token, TokenRejected},
+};

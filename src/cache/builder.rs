@@ -1,0 +1,100 @@
+//! The limits of a cache.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    TokenCache,
+    rules::{Backoff, Rules},
+    shared::Shared,
+};
+use crate::{source::ErasedSource, token::MAX_LIFETIME};
+
+/// Sets the limits of a [`TokenCache`]; each has a default that protects.
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    source: Arc<dyn ErasedSource>,
+    rules: Rules,
+    seed: Option<u64>,
+}
+
+// === impl Builder ===
+
+impl Builder {
+    pub(super) fn new(source: Arc<dyn ErasedSource>) -> Self {
+        Self { source, rules: Rules::default(), seed: None }
+    }
+
+    /// How long before its expiry a token is replaced, ± 10 % of jitter. Callers go on with it meanwhile.
+    ///
+    /// A token that lives less than twice as long is replaced at half its life. Defaults to a fifth of its life, five
+    /// minutes at the most.
+    pub fn refresh_before(mut self, before: Duration) -> Self {
+        self.rules.refresh_before = Some(before.min(MAX_LIFETIME));
+        self
+    }
+
+    /// The lifetime of a token whose issuer does not say. Defaults to 300 s, 30 days at the most.
+    pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.rules.default_lifetime = lifetime.min(MAX_LIFETIME);
+        self
+    }
+
+    /// The least time between two token requests, whatever the issuer answers and whoever asks. Callers that need a token
+    /// sooner wait. Defaults to 1 s; one hour at the most.
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.rules.min_interval = interval.min(HOUR);
+        self
+    }
+
+    /// How long the source may take before that counts as a transient failure. Defaults to 30 s; one hour at the most.
+    pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.rules.fetch_timeout = timeout.min(HOUR);
+        self
+    }
+
+    /// The least time between two token requests that a 401 forced. In between, a refused token stays and the 401 goes to
+    /// the caller. Defaults to 10 s; one hour at the most.
+    pub fn flap_interval(mut self, interval: Duration) -> Self {
+        self.rules.flap_interval = interval.min(HOUR);
+        self
+    }
+
+    /// The pause after a transient failure: random between zero and `base`, twice that after each further one, up to
+    /// `cap`. A `Retry-After` of the issuer counts if it is longer. Defaults to 1 s and 30 s; 30 days at the most.
+    pub fn transient_backoff(mut self, base: Duration, cap: Duration) -> Self {
+        self.rules.transient_backoff = Backoff { base, cap: cap.min(MAX_LIFETIME) };
+        self
+    }
+
+    /// The pause after a permanent failure, such as a wrong secret: `base`, twice that after each further one, up to
+    /// `cap`. Defaults to 60 s and 15 min, which no issuer takes for an attack; 30 days at the most.
+    pub fn permanent_backoff(mut self, base: Duration, cap: Duration) -> Self {
+        self.rules.permanent_backoff = Backoff { base, cap: cap.min(MAX_LIFETIME) };
+        self
+    }
+
+    /// The longest `Retry-After` of the issuer that is believed. Defaults to one hour; 30 days at the most.
+    pub fn max_retry_after(mut self, max: Duration) -> Self {
+        self.rules.max_retry_after = max.min(MAX_LIFETIME);
+        self
+    }
+
+    /// Makes every jitter repeatable. Defaults to a seed of the system's.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The cache. Needs no runtime: nothing is asked, and no task runs, until somebody needs a token.
+    pub fn build(self) -> TokenCache {
+        TokenCache { shared: Arc::new(Shared::new(self.source, self.rules, self.seed)) }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -1,0 +1,73 @@
+//! A published token with all that a request needs of it.
+
+use std::sync::{Arc, Weak};
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::token::Token;
+
+/// Held by the cache, by each service clone that has used it, and by each request under way.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    token: Token,
+    header: HeaderValue,
+    refresh_at: Instant,
+    expires_at: Instant,
+    /// Weak: the cache owns its lease, not the other way round.
+    cache: Weak<Shared>,
+}
+
+/// A lease, and until when it may be used without asking the cache again.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) recheck_at: Instant,
+}
+
+// === impl Lease ===
+
+impl Lease {
+    pub(super) fn new(token: Token, refresh_at: Instant, expires_at: Instant, cache: Weak<Shared>) -> Self {
+        let header = token.header().clone();
+        Self { token, header, refresh_at, expires_at, cache }
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    pub(crate) fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.token.generation()
+    }
+
+    pub(super) fn refresh_at(&self) -> Instant {
+        self.refresh_at
+    }
+
+    pub(super) fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
+
+    /// A copy whose header bytes and reference counts no other service clone touches: what costs under contention is
+    /// not a lock but the counts that all cores share.
+    pub(crate) fn detached(&self) -> Self {
+        Self {
+            token: self.token.clone(),
+            header: self.token.detached_header(),
+            refresh_at: self.refresh_at,
+            expires_at: self.expires_at,
+            cache: self.cache.clone(),
+        }
+    }
+
+    /// Tells the cache that a resource server refused the token. Whether a replay can carry another one.
+    pub(crate) fn reject(&self) -> bool {
+        self.cache.upgrade().is_some_and(|shared| shared.reject(&self.token, Instant::now()))
+    }
+}

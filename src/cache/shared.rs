@@ -1,0 +1,170 @@
+//! The state machine behind its lock, with what it needs of the world: the source, a runtime, counters and events.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+use tracing::{debug, warn};
+
+use super::{
+    flight::{self, Landings},
+    lease::Grant,
+    rules::Rules,
+    state::{Decision, Landing, Launch, Rejection, State},
+    stats::{Counters, Stats},
+};
+use crate::{error::Error, source::ErasedSource, token::Token};
+
+/// What the clones of a cache share.
+pub(crate) struct Shared {
+    source: Arc<dyn ErasedSource>,
+    fetch_timeout: Duration,
+    /// Never held across an await.
+    locked: RwLock<Locked>,
+    /// Moves with every change behind the lock, so that a service clone can tell that its snapshot still holds.
+    epoch: AtomicU64,
+    counters: Counters,
+}
+
+pub(super) struct Locked {
+    pub(super) state: State,
+    landings: Landings,
+}
+
+/// What a caller is to do, once the flight that it takes is under way.
+pub(super) enum Step {
+    Use(Grant),
+    /// Until the landing, or until nobody drives the flight any more.
+    Wait(Landings, Instant),
+    Fail(Error),
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(super) fn new(source: Arc<dyn ErasedSource>, rules: Rules, seed: Option<u64>) -> Self {
+        let locked = Locked { state: State::new(rules, seed), landings: watch::channel(None).1 };
+        Self {
+            source,
+            fetch_timeout: rules.fetch_timeout,
+            locked: RwLock::new(locked),
+            epoch: AtomicU64::new(0),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(super) fn source(&self) -> &Arc<dyn ErasedSource> {
+        &self.source
+    }
+
+    pub(super) fn fetch_timeout(&self) -> Duration {
+        self.fetch_timeout
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Locked> {
+        // Nothing that runs under the lock calls foreign code, so that a poisoned state is a whole one.
+        self.locked.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides for one caller, and starts the flight if that falls to it.
+    pub(super) fn step(self: &Arc<Self>, now: Instant) -> Step {
+        let (step, departure) = self.update(|locked| match locked.state.decide(now) {
+            Decision::Fresh(grant) => (Step::Use(grant), None),
+            Decision::Stale(grant, orders) => (Step::Use(grant), Some(locked.open(orders))),
+            Decision::Fail(error) => (Step::Fail(error), None),
+            Decision::Join(dead_at) => (Step::Wait(locked.landings.clone(), dead_at), None),
+            Decision::Launch(orders) => {
+                let dead_at = orders.dead_at;
+                let departure = locked.open(orders);
+                (Step::Wait(locked.landings.clone(), dead_at), Some(departure))
+            }
+        });
+        let Some((orders, landings)) = departure else { return step };
+        self.counters.request();
+        match (flight::launch(self, orders, landings), step) {
+            // Without a runtime a valid token is still a valid token.
+            (Err(error), Step::Wait(..)) => Step::Fail(error),
+            (_, step) => step,
+        }
+    }
+
+    pub(super) fn land(self: &Arc<Self>, flight: u64, result: Result<Token, Error>) -> Landing {
+        let now = Instant::now();
+        let cache = Arc::downgrade(self);
+        let landing = self.update(|locked| locked.state.land(flight, result, now, &cache));
+        match &landing {
+            Landing::Token(Grant { lease, .. }) => {
+                self.counters.mint();
+                let expires_in = lease.expires_at().saturating_duration_since(now);
+                debug!(generation = lease.generation(), ?expires_in, "token refreshed");
+            }
+            Landing::Failed(error) => {
+                self.counters.fail();
+                let wait = error.retry_at().map(|at| at.saturating_duration_since(now));
+                warn!(%error, transient = error.is_transient(), code = error.oauth_code(), ?wait, "token refresh failed, cooling down");
+            }
+            Landing::Superseded => debug!("the new token was rejected while it was under way"),
+        }
+        landing
+    }
+
+    pub(super) fn abandon(&self, flight: u64) {
+        self.update(|locked| locked.state.abandon(flight));
+    }
+
+    /// Whether a replay can carry another token.
+    pub(super) fn reject(&self, token: &Token, now: Instant) -> bool {
+        let generation = token.generation();
+        match self.update(|locked| locked.state.reject(token, now)) {
+            Rejection::Dropped => {
+                self.counters.reject();
+                let age = now.saturating_duration_since(token.sent_at());
+                debug!(generation, ?age, "token rejected");
+                true
+            }
+            Rejection::Superseded => true,
+            Rejection::Kept => {
+                debug!(generation, "token rejected, and kept: a new one would not help, or cannot be had now");
+                false
+            }
+        }
+    }
+
+    fn update<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
+        let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut locked);
+        self.epoch.fetch_add(1, Ordering::Release);
+        result
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("epoch", &self.epoch()).finish_non_exhaustive()
+    }
+}
+
+// === impl Locked ===
+
+impl Locked {
+    /// Makes the channel of a flight, before anybody can join it.
+    fn open(&mut self, orders: Launch) -> (Launch, watch::Sender<Option<Landing>>) {
+        let (sender, landings) = watch::channel(None);
+        self.landings = landings;
+        (orders, sender)
+    }
+}

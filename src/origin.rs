@@ -1,0 +1,151 @@
+//! Which requests get the token: those to an origin it is meant for (RFC 6454 §4, RFC 9700 §4.9.1).
+
+use std::fmt;
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+
+use crate::error::Error;
+
+/// Scheme, host and effective port.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    https: bool,
+    /// Lower case.
+    host: Box<str>,
+    port: u16,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Reads an origin such as `https://api.example.com`, or any URL of that origin.
+    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
+        let uri: Uri = url.trim().parse().map_err(|error| {
+            Error::config("an origin must be an absolute URL such as https://api.example.com").with_source(error)
+        })?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(Error::config("an origin must not carry a user name or password"));
+        }
+        Self::of(&uri).ok_or_else(|| {
+            Error::config("an origin must be an absolute http or https URL such as https://api.example.com")
+        })
+    }
+
+    /// The origin of an absolute `http` or `https` URI.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let (https, host, port) = parts(uri)?;
+        Some(Self { https, host: host.to_ascii_lowercase().into(), port })
+    }
+
+    /// Whether `uri` is of this origin. Allocates nothing.
+    pub(crate) fn matches(&self, uri: &Uri) -> bool {
+        parts(uri).is_some_and(|(https, host, port)| {
+            https == self.https && port == self.port && host.eq_ignore_ascii_case(&self.host)
+        })
+    }
+
+    /// Whether a token sent there cannot be read on the way: TLS, or a host that is this one by its very name.
+    pub(crate) fn is_trustworthy(&self) -> bool {
+        self.https || is_loopback(&self.host)
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, default) = if self.https { ("https", 443) } else { ("http", 80) };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port == default { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
+    let scheme = uri.scheme()?;
+    let https = *scheme == Scheme::HTTPS;
+    if !https && *scheme != Scheme::HTTP {
+        return None;
+    }
+    let authority = uri.authority()?;
+    let host = authority.host();
+    if host.is_empty() {
+        return None;
+    }
+    Some((https, host, port(authority, https)?))
+}
+
+/// `None` for a port that is no port: clients differ in where they would connect then.
+fn port(authority: &Authority, https: bool) -> Option<u16> {
+    if let Some(port) = authority.port_u16() {
+        return Some(port);
+    }
+    let after_host = authority.as_str().rsplit('@').next()?.strip_prefix(authority.host())?;
+    matches!(after_host, "" | ":").then_some(if https { 443 } else { 80 })
+}
+
+/// `localhost`, an address literal of 127.0.0.0/8, or `[::1]`; nothing that a resolver would have a say in.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || literal.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(origin: &str, uri: &str) -> bool {
+        Origin::parse(origin).unwrap().matches(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn scheme_host_and_effective_port_must_agree() {
+        assert!(matches("https://api.example.com", "https://api.example.com/a?b"));
+        assert!(matches("https://api.example.com/v1", "https://API.example.COM:443/"));
+        assert!(matches("http://127.0.0.1:8080", "http://127.0.0.1:8080/x"));
+        assert!(matches("https://[::1]:8443", "https://[::1]:8443/"));
+        for other in [
+            "http://api.example.com/",
+            "https://api.example.com:444/",
+            "https://api.example.com:99999/",
+            "https://api.example.com./",
+            "https://api.example.com.au/",
+            "https://xapi.example.com/",
+            "https://example.com/",
+            "https://api.example.com@evil.example/",
+            "wss://api.example.com/",
+            "/relative",
+            "api.example.com:443",
+        ] {
+            assert!(!matches("https://api.example.com", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_an_absolute_http_url_without_credentials() {
+        for bad in ["", "api.example.com", "/x", "ftp://a", "https://user:pw@a", "https://", "https://a:b"] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Origin::parse("HTTPS://A.Example:443/x").unwrap().to_string(), "https://a.example");
+        assert_eq!(Origin::parse("http://a:8080").unwrap().to_string(), "http://a:8080");
+    }
+
+    #[test]
+    fn only_what_is_loopback_by_name_is_loopback() {
+        for yes in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.1", "[::1]"] {
+            assert!(is_loopback(yes), "{yes}");
+        }
+        for no in
+            ["localhost.", "127.1", "0.0.0.0", "[::ffff:127.0.0.1]", "10.0.0.1", "a.localhost", "127.0.0.1.nip.io"]
+        {
+            assert!(!is_loopback(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The service: which requests get the token, and how they come by it.
+
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response, header::AUTHORIZATION};
+use tokio::time::Instant;
+use tower::BoxError;
+use tower_service::Service;
+
+use crate::{
+    cache::{Grant, Lease},
+    deadline::Deadline,
+    future::ResponseFuture,
+    layer::Binding,
+};
+
+/// Puts a bearer token on requests; made by [`OAuthLayer`](crate::OAuthLayer), which has an example.
+///
+/// # Behavior
+///
+/// * A request to another origin, and one that has an `Authorization` header, passes through untouched.
+/// * With a valid token the request is sent at once, also while the token is being replaced. This path takes no lock,
+///   boxes nothing and spawns nothing.
+/// * Without one, the readiness of the inner service is given up, so that no permit of it is held while the issuer is
+///   asked; then a clone of it is made ready and called.
+/// * No token, no request: the future fails with [`Error`](crate::Error) inside of the [`BoxError`].
+/// * A 401 to a request that carried the token makes the cache drop it, unless the challenge says
+///   `insufficient_scope`, and is marked with [`TokenRejected`](crate::TokenRejected). This service never sends twice.
+///
+/// # Cancellation
+///
+/// Dropping the response future drops the inner one. A token request goes on and serves whoever comes next.
+pub struct OAuth<S> {
+    inner: S,
+    binding: Arc<Binding>,
+    snapshot: Snapshot,
+}
+
+/// What this clone knows of the token. Empty in a fresh clone, and filled by its second request only: a service that is
+/// cloned for every request would pay for the copy and never use it.
+enum Snapshot {
+    Empty,
+    Used,
+    Held { grant: Grant, epoch: u64 },
+}
+
+// === impl OAuth ===
+
+impl<S> OAuth<S> {
+    pub(crate) fn new(inner: S, binding: Arc<Binding>) -> Self {
+        Self { inner, binding, snapshot: Snapshot::Empty }
+    }
+
+    /// The service underneath.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service underneath.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service underneath.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// The token, if the request need not wait for it.
+    fn lease(&mut self, now: Instant) -> Option<Arc<Lease>> {
+        let tokens = &self.binding.tokens;
+        if let Snapshot::Held { grant, epoch } = &self.snapshot {
+            if *epoch == tokens.epoch() && now < grant.recheck_at {
+                return Some(Arc::clone(&grant.lease));
+            }
+        }
+        let (grant, epoch) = tokens.try_acquire(now)?;
+        self.snapshot = match mem::replace(&mut self.snapshot, Snapshot::Used) {
+            Snapshot::Empty => return Some(grant.lease),
+            Snapshot::Held { grant: held, .. } if held.lease.generation() == grant.lease.generation() => {
+                Snapshot::Held { grant: Grant { lease: held.lease, ..grant }, epoch }
+            }
+            Snapshot::Held { .. } | Snapshot::Used => {
+                Snapshot::Held { grant: Grant { lease: Arc::new(grant.lease.detached()), ..grant }, epoch }
+            }
+        };
+        match &self.snapshot {
+            Snapshot::Held { grant, .. } => Some(Arc::clone(&grant.lease)),
+            Snapshot::Empty | Snapshot::Used => None,
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for OAuth<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response<R>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // Never for a token: an error here means "discard this service", which a blip of the issuer is no reason for.
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
+            return ResponseFuture::sending(self.inner.call(request), None);
+        }
+        let now = Instant::now();
+        if let Some(lease) = self.lease(now) {
+            request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
+            return ResponseFuture::sending(self.inner.call(request), Some(lease));
+        }
+        // The service that was made ready is dropped here: a concurrency limit would otherwise count requests that
+        // wait for the issuer. What stays, and what the future calls, are clones that nobody has polled yet.
+        let clone = self.inner.clone();
+        drop(mem::replace(&mut self.inner, clone.clone()));
+        let mut give_up_at = now + self.binding.acquire_timeout;
+        if let Some(deadline) = request.extensions().get::<Deadline>() {
+            give_up_at = give_up_at.min(deadline.instant());
+        }
+        ResponseFuture::waiting(self.binding.tokens.clone(), clone, request, now, give_up_at)
+    }
+}
+
+impl<S: Clone> Clone for OAuth<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.binding))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for OAuth<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth").field("inner", &self.inner).field("binding", &self.binding).finish_non_exhaustive()
+    }
+}
