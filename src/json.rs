@@ -104,6 +104,18 @@ impl fmt::Display for Pointer {
     }
 }
 
+// === impl Found ===
+
+impl<'a> Found<'a> {
+    fn items(&mut self, items: Option<Vec<&'a RawValue>>) -> Result<(), serde_json::Error> {
+        if self.items.is_some() {
+            return Err(serde_json::Error::custom("the items appear twice"));
+        }
+        self.items = items;
+        Ok(())
+    }
+}
+
 // === impl Walk ===
 
 impl<'de> Walk<'_, '_, 'de> {
@@ -111,11 +123,12 @@ impl<'de> Walk<'_, '_, 'de> {
         for wanted in self.wanted.iter().filter(|wanted| wanted.rest.is_empty()) {
             match wanted.slot {
                 Slot::Value(index) => {
-                    if let Some(value) = self.found.values.get_mut(index) {
-                        *value = Some(raw);
+                    // Two readers of a text with a member twice may see different texts.
+                    if self.found.values.get_mut(index).is_some_and(|value| value.replace(raw).is_some()) {
+                        return Err(serde_json::Error::custom("a member appears twice"));
                     }
                 }
-                Slot::Items => self.found.items = serde_json::from_str(raw.get())?,
+                Slot::Items => self.found.items(serde_json::from_str(raw.get())?)?,
             }
         }
         let deeper: Vec<_> = self.wanted.into_iter().filter(|wanted| !wanted.rest.is_empty()).collect();
@@ -133,8 +146,8 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         // The common case, one pass over the items: nothing else lives at or below their place.
         if let [Wanted { slot: Slot::Items, rest: [] }] = self.wanted[..] {
-            self.found.items = Option::<Vec<&'de RawValue>>::deserialize(deserializer)?;
-            return Ok(());
+            let items = Option::<Vec<&'de RawValue>>::deserialize(deserializer)?;
+            return self.found.items(items).map_err(D::Error::custom);
         }
         if self.wanted.iter().any(|wanted| wanted.rest.is_empty()) {
             let raw = <&'de RawValue>::deserialize(deserializer)?;
@@ -274,6 +287,14 @@ mod tests {
             assert!(find(bad.as_bytes(), Some(&items), &[]).is_err(), "{bad}");
         }
         assert!(find(b"\"\xff\"", Some(&items), &[]).is_err());
+    }
+
+    #[test]
+    fn a_member_that_appears_twice_is_refused() {
+        let a = Pointer::parse("/a").unwrap();
+        assert!(find(br#"{"a":1,"a":2}"#, None, &[&a]).is_err());
+        assert!(find(br#"{"a":[1],"a":[2]}"#, Some(&a), &[]).is_err());
+        assert!(find(br#"{"b":1,"b":2}"#, None, &[&a]).is_ok());
     }
 
     #[test]

@@ -1,0 +1,189 @@
+//! The token endpoint (RFC 6749 §3.2) over any HTTP client.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE},
+};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tokio::time::{Instant, sleep, timeout};
+use tower::BoxError;
+use tower_service::Service;
+use tracing::debug;
+use zeroize::Zeroizing;
+
+use super::{client_auth::ClientAuth, form::Form, response::Answer};
+use crate::{
+    error::{Error, Kind},
+    origin::Origin,
+    token::Token,
+};
+
+/// Where tokens are asked for, and how patiently.
+pub(super) struct Endpoint<S> {
+    /// Locked to be cloned, and for no longer, so that a client need not be `Sync`.
+    http: Mutex<S>,
+    uri: Uri,
+    host: Box<str>,
+    pub(super) timeout: Duration,
+    pub(super) attempts: u32,
+    pub(super) rng: Mutex<fastrand::Rng>,
+}
+
+/// Whether the body of a token request may cross the network in clear text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    Secure,
+    DangerPlain,
+}
+
+// === impl Endpoint ===
+
+impl<S> Endpoint<S> {
+    pub(super) fn new(http: S, url: &str, transport: Transport) -> Result<Self, Error> {
+        let url = url.trim();
+        if url.contains('#') {
+            return Err(Error::config("the token URL must not have a fragment"));
+        }
+        let absolute = "the token URL must be absolute, such as https://login.example.com/oauth/token";
+        let uri: Uri = url.parse().map_err(|error| Error::config(absolute).with_source(error))?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(Error::config("the token URL must not carry a user name or password: use ClientAuth"));
+        }
+        let origin = Origin::of(&uri).ok_or_else(|| Error::config(absolute))?;
+        if transport == Transport::Secure && !origin.is_trustworthy() {
+            return Err(Error::config(format!(
+                "a token request to {origin} would carry the client secret in clear text: use https"
+            )));
+        }
+        Ok(Self {
+            http: Mutex::new(http),
+            host: uri.host().unwrap_or_default().into(),
+            uri,
+            timeout: Duration::from_secs(10),
+            attempts: 3,
+            rng: Mutex::new(fastrand::Rng::new()),
+        })
+    }
+}
+
+impl<S, R> Endpoint<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    /// Asks for a token, again after a failure that may pass, all within the timeout.
+    pub(super) async fn token(&self, auth: &ClientAuth, form: impl Fn() -> Form + Send + Sync) -> Result<Token, Error> {
+        let give_up_at = Instant::now() + self.timeout;
+        let mut attempt = 1;
+        loop {
+            // Half of what is left, so that one lost packet does not use up the time of all attempts.
+            let left = give_up_at.saturating_duration_since(Instant::now());
+            let share = if attempt < self.attempts { left / 2 } else { left };
+            let outcome = timeout(share, self.attempt(auth, form())).await;
+            let error = match outcome {
+                Ok(Ok(token)) => return Ok(token),
+                Ok(Err(error)) => error,
+                Err(_) => Error::new(Kind::Timeout { what: "the token request", after: share }).with_transient(true),
+            };
+            let pause = self.pause(attempt);
+            let worth_it = attempt < self.attempts && is_worth_another(&error);
+            if !worth_it || Instant::now() + pause >= give_up_at {
+                return Err(error);
+            }
+            debug!(host = %self.host, attempt, wait = ?pause, %error, "retrying the token request");
+            sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, auth: &ClientAuth, mut form: Form) -> Result<Token, Error> {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        auth.apply(headers, &mut form)?;
+        let request = request.map(|()| Full::new(form.into_bytes()));
+
+        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let silent = |error: BoxError| {
+            Error::new(Kind::Transport { host: self.host.clone() }).with_source(error).with_transient(true)
+        };
+        std::future::poll_fn(|cx| http.poll_ready(cx)).await.map_err(|error| silent(error.into()))?;
+        let sent_at = Instant::now();
+        let response = http.call(request).await.map_err(|error| silent(error.into()))?;
+        let (head, body) = response.into_parts();
+        self.refuse_encoding(&head.headers)?;
+        let body = self.collect(body).await?;
+        let answer = Answer { host: &self.host, auth, status: head.status, headers: &head.headers, body, sent_at };
+        answer.decode()
+    }
+
+    /// None was asked for, and unpacking is how a small answer becomes a large one.
+    fn refuse_encoding(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+            return Ok(());
+        }
+        Err(self.unusable("has a content encoding that was not asked for"))
+    }
+
+    async fn collect(&self, body: R) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut body = std::pin::pin!(body);
+        // All of it at once, so that no shorter copy is left behind by a reallocation.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.unusable("broke off").with_source(error).with_transient(true))?;
+            let Ok(mut data) = frame.into_data() else { continue };
+            if bytes.len() + data.remaining() > MAX_BYTES {
+                return Err(self.unusable("is longer than 64 KiB"));
+            }
+            while data.has_remaining() {
+                let chunk = data.chunk();
+                bytes.extend_from_slice(chunk);
+                let length = chunk.len();
+                data.advance(length);
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn unusable(&self, problem: &'static str) -> Error {
+        Error::new(Kind::Response { host: self.host.clone(), problem: problem.into() })
+    }
+
+    /// Full jitter over 500 ms, 1 s, 2 s, …
+    fn pause(&self, attempt: u32) -> Duration {
+        let most = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        most.mul_f64(self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64())
+    }
+}
+
+impl<S> fmt::Debug for Endpoint<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A query may carry anything.
+        f.debug_struct("Endpoint").field("host", &self.host).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// Whether to ask again at once. A server that limits us, or says when to come back, is left to the cache's cool-down.
+fn is_worth_another(error: &Error) -> bool {
+    let limited = error.status().is_some_and(|status| !status.is_server_error());
+    error.is_transient() && error.retry_after().is_none() && !limited
+}
+
+const MAX_BYTES: usize = 64 * 1024;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);

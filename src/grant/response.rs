@@ -1,0 +1,146 @@
+//! The token response (RFC 6749 §5.1, §5.2), as servers really write it. Pure.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderMap, StatusCode};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::client_auth::ClientAuth;
+use crate::{
+    error::{Error, Kind},
+    json::{self, Pointer},
+    retry_after::retry_after,
+    token::{MAX_LIFETIME, Token},
+};
+
+/// What a server answered, with whom it was and how the client had authenticated.
+pub(super) struct Answer<'a> {
+    pub(super) host: &'a str,
+    pub(super) auth: &'a ClientAuth,
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) sent_at: Instant,
+}
+
+#[derive(Default)]
+struct Members {
+    access_token: Option<Zeroizing<String>>,
+    token_type: Option<String>,
+    expires_in: Option<Duration>,
+    error: Option<String>,
+    description: Option<String>,
+}
+
+// === impl Answer ===
+
+impl Answer<'_> {
+    pub(super) fn decode(self) -> Result<Token, Error> {
+        let members = Members::read(&self.body);
+        if self.status.is_redirection() {
+            let problem = format!("is a redirect ({}), which is never followed: check the token URL", self.status);
+            return Err(self.unusable(problem));
+        }
+        // Genesys sends an empty `error` with a good token; others an error with status 200.
+        let code = members.as_ref().ok().and_then(|members| members.error.clone());
+        if !self.status.is_success() || code.is_some() {
+            let description = members.ok().and_then(|members| members.description);
+            return Err(self.refused(code, description));
+        }
+        let members = members.map_err(|problem| self.unusable(problem).with_transient(true))?;
+        if members.token_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+            return Err(self.unusable("is of a token_type other than bearer, which this client cannot use"));
+        }
+        let Some(access_token) = members.access_token else {
+            return Err(self.unusable("has no access_token"));
+        };
+        let token = Token::new(access_token.as_str())?.issued_at(self.sent_at);
+        let token = members.expires_in.into_iter().fold(token, Token::with_lifetime);
+        Ok(token.with_response(self.body))
+    }
+
+    fn refused(&self, code: Option<String>, description: Option<String>) -> Error {
+        let transient = is_transient(self.status, code.as_deref(), description.as_deref());
+        let description = description.and_then(|description| self.auth.redact(clean(&description, 200)));
+        let error = Error::new(Kind::Refused {
+            host: self.host.into(),
+            status: self.status,
+            code: code.and_then(|code| self.auth.redact(clean(&code, 64))).map(Into::into),
+            description: description.filter(|description| !description.is_empty()).map(Into::into),
+        });
+        let error = error.with_transient(transient);
+        match retry_after(self.headers, std::time::SystemTime::now()) {
+            Some(after) if transient => error.with_retry_after(after),
+            _ => error,
+        }
+    }
+
+    fn unusable(&self, problem: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(Kind::Response { host: self.host.into(), problem: problem.into() })
+    }
+}
+
+// === impl Members ===
+
+impl Members {
+    /// Never says what it read: it may have read a secret.
+    fn read(body: &[u8]) -> Result<Self, Cow<'static, str>> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Err("is empty".into());
+        }
+        let names = ["/access_token", "/token_type", "/expires_in", "/error", "/error_description"];
+        let pointers: Vec<_> = names.into_iter().filter_map(Pointer::parse).collect();
+        let found = json::find(body, None, &pointers.iter().collect::<Vec<_>>()).map_err(|error| {
+            format!("is not the JSON it should be (line {}, column {})", error.line(), error.column())
+        })?;
+        let mut values = found.values.into_iter();
+        let mut next = || values.next().flatten();
+        Ok(Self {
+            access_token: next().and_then(text).map(Zeroizing::new),
+            token_type: next().and_then(text),
+            expires_in: next().and_then(lifetime),
+            error: next().and_then(text).filter(|code| !code.trim().is_empty()),
+            description: next().and_then(text),
+        })
+    }
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// Seconds as an integer, a float, or a string of either. `None` if the server did not say anything that makes sense.
+fn lifetime(value: &RawValue) -> Option<Duration> {
+    let text = value.get().trim_matches('"').trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) {
+        return None;
+    }
+    let seconds: f64 = text.parse().ok()?;
+    // Clamped before it meets a clock, and before it meets `Duration`, which panics.
+    Some(Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFETIME.as_secs_f64())))
+}
+
+/// Whether asking again may help. The `error` code of a 429 or 5xx is no verdict: a 503 with `invalid_grant` is a 503.
+fn is_transient(status: StatusCode, code: Option<&str>, description: Option<&str>) -> bool {
+    let overloaded = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
+    let says_so = matches!(code, Some("temporarily_unavailable" | "server_error" | "slow_down"));
+    // Genesys Cloud limits token requests with a 400: `invalid_request`, "rate limit exceeded; …".
+    let limited = code == Some("invalid_request")
+        && description.is_some_and(|text| text.to_ascii_lowercase().starts_with("rate limit exceeded"));
+    overloaded || says_so || limited
+}
+
+/// Printable, on one line, without characters that steer a terminal or turn text around, and not longer than `max`.
+fn clean(text: &str, max: usize) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).take(max).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+#[path = "response_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! `Retry-After` (RFC 9110 §10.2.3), pure.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, header::RETRY_AFTER};
+
+/// How long the server asks to be left alone: delta-seconds or HTTP-date, against `now`. The longest, if it says more
+/// than one thing; a date in the past is zero.
+///
+/// `None` if there is no such field, or it is neither: a sign, a fraction, a unit or anything else around the number.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let fields = headers.get_all(RETRY_AFTER).iter();
+    fields.filter_map(|field| parse(field.to_str().ok()?.trim_matches([' ', '\t']), now)).max()
+}
+
+fn parse(field: &str, now: SystemTime) -> Option<Duration> {
+    if !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only too many digits can be wrong with it, and then it is for ever.
+        return Some(field.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    let date = httpdate::parse_http_date(field).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(fields: &[&str]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(RETRY_AFTER, field.parse().unwrap());
+        }
+        let now = httpdate::parse_http_date("Sat, 21 Nov 2026 12:00:00 GMT").unwrap();
+        retry_after(&headers, now).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn seconds_and_dates_are_read() {
+        assert_eq!(after(&["120"]), Some(120));
+        assert_eq!(after(&[" 0 "]), Some(0));
+        assert_eq!(after(&["Sat, 21 Nov 2026 12:01:30 GMT"]), Some(90));
+        assert_eq!(after(&["Saturday, 21-Nov-26 12:00:05 GMT"]), Some(5));
+        assert_eq!(after(&["Sat Nov 21 12:00:07 2026"]), Some(7));
+        assert_eq!(after(&["Sat, 21 Nov 2026 11:00:00 GMT"]), Some(0));
+        assert_eq!(after(&["1", "30"]), Some(30));
+        assert_eq!(after(&["99999999999999999999999"]), Some(u64::MAX));
+    }
+
+    #[test]
+    fn anything_else_is_as_if_absent() {
+        assert_eq!(after(&[]), None);
+        for bad in ["", "+1", "-1", "1.5", "5 seconds", "soon", "0x10", "1e3", "Sat, 21 Nov 2026"] {
+            assert_eq!(after(&[bad]), None, "{bad}");
+        }
+    }
+}
