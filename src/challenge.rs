@@ -117,7 +117,7 @@ impl Cursor<'_> {
             let Some(value) = self.value() else { return false };
             challenge.params.push((name, value));
             self.skip(is_space);
-            if !self.rest.first().is_none_or(|byte| *byte == b',') {
+            if self.rest.first().is_some_and(|byte| *byte != b',') {
                 return false;
             }
         }

@@ -128,7 +128,7 @@ where
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Arc<Lease>), BoxError>> {
         let lease = match &self.lease {
             Some(lease) => Arc::clone(lease),
-            None => Arc::clone(&self.lease.insert(ready!(self.token.as_mut().poll(cx))?.lease)),
+            None => Arc::clone(self.lease.insert(ready!(self.token.as_mut().poll(cx))?.lease)),
         };
         ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
         let Some(mut request) = self.request.take() else {

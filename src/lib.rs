@@ -11,6 +11,8 @@ pub mod grant;
 mod json;
 mod layer;
 mod origin;
+mod repeat;
+pub mod retry;
 mod retry_after;
 mod service;
 mod source;
