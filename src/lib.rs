@@ -11,11 +11,13 @@ pub mod grant;
 mod json;
 mod layer;
 mod origin;
+pub mod pager;
 mod repeat;
 pub mod retry;
 mod retry_after;
 mod service;
 mod source;
+mod text;
 mod token;
 
 #[cfg(feature = "testing")]

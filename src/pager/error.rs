@@ -1,0 +1,147 @@
+//! Why there is no next page.
+
+use std::{error::Error as StdError, fmt};
+
+use http::{HeaderMap, StatusCode};
+use tower::BoxError;
+
+use crate::{json, origin::Origin, text::clean};
+
+/// Why a pager stopped before the end. It never holds a secret, nor a page.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    page: Option<u64>,
+    refusal: Option<Box<(StatusCode, ApiError)>>,
+    source: Option<BoxError>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A page broke off, stalled, or was no page, as often as it was asked for.
+    Body,
+    /// The query, or the continuation, cannot work. Nothing was sent.
+    Config,
+    /// An item is not of the type that was asked for.
+    Decode,
+    /// Page after page was empty.
+    EmptyPages,
+    /// The answers end before the total that they name.
+    Incomplete,
+    /// The next page is one that was there before.
+    Loop,
+    /// There are more pages than allowed.
+    MaxPages,
+    /// The next page is of another origin, or is no URL. Nothing was sent there.
+    Origin,
+    /// The request did not get an answer; see [`source`](StdError::source).
+    Send,
+    /// The API refused; see [`Error::status`] and [`Error::api`].
+    Status,
+    /// A page is longer than allowed.
+    TooLarge,
+}
+
+/// What the API says about an error of its own. Cleaned of what would steer a terminal, and shortened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// A short name of it, such as `missing.permissions`.
+    pub code: Option<String>,
+    /// A sentence.
+    pub message: Option<String>,
+    /// What the support of the API finds the request by.
+    pub correlation_id: Option<String>,
+}
+
+// === impl Error ===
+
+impl Error {
+    /// What kind of error.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The page that failed, counted from 1 over all that a continuation has seen; `None` if nothing was asked for.
+    pub fn page(&self) -> Option<u64> {
+        self.page
+    }
+
+    /// The status that the API refused with.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.refusal.as_ref().map(|refusal| refusal.0)
+    }
+
+    /// What the API said about its refusal.
+    pub fn api(&self) -> Option<&ApiError> {
+        self.refusal.as_ref().map(|refusal| &refusal.1)
+    }
+
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), page: None, refusal: None, source: None }
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(super) fn foreign_url(url: &str, origin: &Origin) -> Self {
+        let url = clean(url, 200);
+        Self::new(ErrorKind::Origin, format!("the next page is said to be at {url:?}, which is not a URL of {origin}"))
+    }
+
+    pub(super) fn status_of(status: StatusCode, api: ApiError) -> Self {
+        let mut message = format!("the API answered {status}");
+        let said = [&api.code, &api.message].into_iter().flatten();
+        message.extend(said.map(|said| format!(": {said}")));
+        message.extend(api.correlation_id.iter().map(|id| format!(" (correlation id {id})")));
+        Self { refusal: Some(Box::new((status, api))), ..Self::new(ErrorKind::Status, message) }
+    }
+
+    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(super) fn on_page(mut self, page: u64) -> Self {
+        self.page = Some(page);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.page {
+            Some(page) => write!(f, "page {page}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    /// Reads these members of a JSON error body, and these headers, each from the first that is there.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8], codes: &[&str], messages: &[&str], ids: &[&str]) -> Self {
+        let member = |names: &[&str], max| {
+            let found = names.iter().find_map(|name| json::member::<String>(body, name))?;
+            Some(clean(&found, max)).filter(|text| !text.is_empty())
+        };
+        let id = ids.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(|id| clean(id, 100));
+        Self { code: member(codes, 100), message: member(messages, 400), correlation_id: id }
+    }
+
+    pub(super) fn guess(headers: &HeaderMap, body: &[u8]) -> Self {
+        let messages = ["message", "error_description", "detail", "title"];
+        Self::read(headers, body, &["code", "error"], &messages, &["x-correlation-id", "x-request-id"])
+    }
+}

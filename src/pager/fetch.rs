@@ -1,0 +1,177 @@
+//! One page: asked for, received whole, understood; asked for again where that fails.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tower::BoxError;
+use tower_service::Service;
+use tracing::warn;
+
+use super::{
+    error::{Error, ErrorKind},
+    limits::Limits,
+    page::Page,
+    position::{Position, link},
+    query::Query,
+    rule::Kind,
+};
+use crate::json;
+
+/// How far the pager has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) pages: u64,
+    pub(super) items: u64,
+}
+
+/// A page, and where to go on.
+pub(super) struct Fetched {
+    pub(super) page: Option<Page>,
+    pub(super) next: Option<Position>,
+}
+
+pub(super) struct Fetch<S> {
+    pub(super) service: S,
+    pub(super) query: Arc<Query>,
+    pub(super) limits: Limits,
+    pub(super) position: Position,
+    pub(super) progress: Progress,
+    pub(super) rng: fastrand::Rng,
+}
+
+// === impl Fetch ===
+
+impl<S, R> Fetch<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    pub(super) async fn run(mut self) -> Result<Fetched, Error> {
+        let number = self.progress.pages + 1;
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(number).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) if error.kind() == ErrorKind::Body && attempt < self.limits.page_attempts => error,
+                Err(error) => return Err(error.on_page(number)),
+            };
+            let pause = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE).mul_f64(self.rng.f64());
+            warn!(page = number, attempt, wait = ?pause, %error, "asking for the page again");
+            sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&mut self, number: u64) -> Result<Fetched, Error> {
+        let request = self.query.request(&self.position)?;
+        let uri = request.uri().clone();
+        let unsent = |error: BoxError| Error::new(ErrorKind::Send, "the request got no answer").with_source(error);
+        std::future::poll_fn(|cx| self.service.poll_ready(cx)).await.map_err(|error| unsent(error.into()))?;
+        let response = self.service.call(request).await.map_err(|error| unsent(error.into()))?;
+        let (head, body) = response.into_parts();
+        if head.status == StatusCode::NO_CONTENT {
+            return Ok(Fetched { page: None, next: None });
+        }
+        if !head.status.is_success() {
+            // What it says matters less than that it was refused.
+            let body = collect(body, self.limits, MAX_ERROR_BYTES).await.unwrap_or_default();
+            return Err(Error::status_of(head.status, (self.query.explain)(&head.headers, &body)));
+        }
+        let bytes = collect(body, self.limits, self.limits.max_page_bytes).await?;
+        self.read(bytes, number, &uri)
+    }
+
+    fn read(&self, bytes: Bytes, number: u64, uri: &Uri) -> Result<Fetched, Error> {
+        let Query { items, places, .. } = &*self.query;
+        let pointers: Vec<_> = [&places.next, &places.total, &places.page_count].into_iter().flatten().collect();
+        let found = json::find(&bytes, Some(items), &pointers).map_err(|error| {
+            let what = if bytes.is_empty() { "empty" } else { "not the JSON it should be" };
+            Error::new(ErrorKind::Body, format!("the page is {what}")).with_source(error)
+        })?;
+        if found.items.is_none() && found.values.iter().all(Option::is_none) {
+            return Err(Error::new(ErrorKind::Body, format!("the answer has no {items}")));
+        }
+        let mut values = found.values.into_iter();
+        let mut value = |place: &Option<_>| place.as_ref().and_then(|_| values.next().flatten());
+        let next = value(&places.next).and_then(link);
+        let total = value(&places.total).and_then(|value| value.get().parse::<u64>().ok());
+        let page_count = value(&places.page_count).and_then(|value| value.get().parse::<u64>().ok());
+
+        let origin = bytes.as_ptr() as usize;
+        let slice = |text: &str| {
+            let start = text.as_ptr() as usize - origin;
+            start..start + text.len()
+        };
+        let items: Vec<_> = found.items.unwrap_or_default().iter().map(|raw| slice(raw.get())).collect();
+        let page = Page { number, bytes: bytes.clone(), items, total };
+        let next = self.next(&page, next, page_count, uri)?;
+        Ok(Fetched { page: Some(page), next })
+    }
+
+    fn next(
+        &self,
+        page: &Page,
+        link: Option<String>,
+        count: Option<u64>,
+        uri: &Uri,
+    ) -> Result<Option<Position>, Error> {
+        let number = match (&self.query.rule.kind, &self.position) {
+            (Kind::Single, _) => return Ok(None),
+            (Kind::NextUrl { .. }, _) => return Ok(link.map(|link| Position::url(&link, uri))),
+            (Kind::Cursor { .. }, _) => return Ok(link.map(Position::Cursor)),
+            (Kind::PageNumber { first, .. }, Position::Page(number)) => {
+                let seen = number.saturating_sub(*first) + 1;
+                if count.is_some_and(|count| seen >= count) {
+                    return Ok(None);
+                }
+                *number
+            }
+            (Kind::PageNumber { first, .. }, _) => *first,
+        };
+        let items = self.progress.items + page.len() as u64;
+        match page.total {
+            Some(total) if items >= total => Ok(None),
+            // A contradiction: it says that there is more, and has nothing.
+            Some(total) if page.is_empty() => {
+                Err(Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items")))
+            }
+            None if page.is_empty() && count.is_none() => Ok(None),
+            _ => Ok(Some(Position::Page(number + 1))),
+        }
+    }
+}
+
+/// A body whole, or not at all: a page of which a part is missing is no page.
+async fn collect<R>(body: R, limits: Limits, max: usize) -> Result<Bytes, Error>
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let broken = |message: String| Error::new(ErrorKind::Body, message);
+    let give_up_at = Instant::now() + limits.body_timeout;
+    let expected = body.size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+    let mut body = std::pin::pin!(body);
+    let mut bytes = BytesMut::with_capacity(expected.min(max));
+    loop {
+        let next = timeout_at(give_up_at, timeout(limits.idle_timeout, body.frame())).await;
+        let next = next.map_err(|_| broken(format!("the body was not complete within {:?}", limits.body_timeout)))?;
+        let next = next.map_err(|_| broken(format!("the body stalled for {:?}", limits.idle_timeout)))?;
+        let Some(frame) = next else { return Ok(bytes.freeze()) };
+        let frame = frame.map_err(|error| broken("the body broke off".into()).with_source(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.remaining() > max {
+            return Err(Error::new(ErrorKind::TooLarge, format!("the body is longer than {max} bytes")));
+        }
+        bytes.put(data);
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_ERROR_BYTES: usize = 64 * 1024;

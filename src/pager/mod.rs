@@ -1,0 +1,70 @@
+//! Pages of an API as a stream, whatever way it has to say where the next one is.
+//!
+//! A [`Query`] says what to ask for, where the items are and, by a [`Rule`], where the next page is. [`Pager`] sends it
+//! through any service and is a stream of [`Page`]s; [`Pager::items`] and [`Pager::raw_items`] are streams of what is in
+//! them.
+//!
+//! ```
+//! use futures_util::TryStreamExt;
+//! use serde::Deserialize;
+//! use tower_oauth2::pager::{Pager, Query, Rule};
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! # use bytes::Bytes;
+//!
+//! #[derive(Deserialize)]
+//! struct User { id: u32 }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! // Stands for a stack of layers on a client.
+//! let api = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+//!     let page = match request.uri().query() {
+//!         None => r#"{"users": [{"id": 1}, {"id": 2}], "next": "?after=2"}"#,
+//!         _ => r#"{"users": [{"id": 3}], "next": null}"#,
+//!     };
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(page))))
+//! });
+//! let query = Query::get("https://api.example.com/users", "/users", Rule::next_url("/next"))?;
+//! let users: Vec<User> = Pager::new(api, query).items().try_collect().await?;
+//! assert_eq!(users.iter().map(|user| user.id).sum::<u32>(), 6);
+//! # Ok::<(), tower::BoxError>(()) })
+//! ```
+//!
+//! # Behavior
+//!
+//! * Nothing is sent before the first poll, nothing after the end, and one request at a time.
+//! * The end is where the rule finds no next page: absent, null, or blank. A page with fewer items than asked for is not
+//!   the end, nor is an empty page of a cursor; too many of those in a row are an error, as is a next page that was there
+//!   before, one of another origin, or one more than [`max_pages`](Pager::max_pages). What is not complete never looks as
+//!   if it were.
+//! * A page whose body breaks off, stalls, is empty, is not JSON, or has neither items nor anything else that the rule
+//!   looks for, is asked for again, up to [`page_attempts`](Pager::page_attempts) times. A retry policy decides at the
+//!   head of a response and never sees its body. Statuses and failures to send are left to that policy.
+//! * After an error the stream ends. [`Pager::continuation`] names the page that failed, and [`Pager::resume`] goes on
+//!   there, in another process if need be.
+//!
+//! # Cancellation
+//!
+//! Between polls nothing runs. Dropping the stream drops the request under way.
+
+mod continuation;
+mod error;
+mod fetch;
+mod items;
+mod limits;
+mod page;
+#[allow(clippy::module_inception, reason = "the file is named after the type in it")]
+mod pager;
+mod position;
+mod query;
+mod rule;
+
+pub use self::{
+    continuation::Continuation,
+    error::{ApiError, Error, ErrorKind},
+    items::{Items, RawItems},
+    page::{Page, RawItem},
+    pager::Pager,
+    query::Query,
+    rule::{Place, Rule},
+};

@@ -1,0 +1,90 @@
+//! Which page.
+
+use std::{borrow::Cow, hash::BuildHasher};
+
+use http::Uri;
+use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
+use serde_json::value::RawValue;
+
+/// What tells a page from the others of its query.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Position {
+    /// The query as it is.
+    Start,
+    /// At this URL; not checked yet.
+    Url(String),
+    /// Behind this cursor.
+    Cursor(String),
+    Page(u64),
+}
+
+// === impl Position ===
+
+impl Position {
+    /// A URL as found in the answer to a request for `base`: what cannot be resolved is kept, to be refused by name.
+    pub(super) fn url(reference: &str, base: &Uri) -> Self {
+        let resolve = || {
+            let base = base.to_string();
+            let base = UriAbsoluteStr::new(base.split('#').next()?).ok()?;
+            let reference = UriReferenceStr::new(reference.trim()).ok()?;
+            Some(reference.resolve_against(base).to_string())
+        };
+        Self::Url(resolve().unwrap_or_else(|| reference.to_owned()))
+    }
+
+    /// As the value of a query parameter.
+    pub(super) fn value(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Start => None,
+            Self::Url(value) | Self::Cursor(value) => Some(value.into()),
+            Self::Page(number) => Some(number.to_string().into()),
+        }
+    }
+
+    /// Eight bytes a page, so that a run of days can tell that it goes in circles.
+    pub(super) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+        hasher.hash_one(self)
+    }
+}
+
+/// A link or cursor as text; `None` where there is no next page: null, false, blank.
+pub(super) fn link(value: &RawValue) -> Option<String> {
+    let text = match value.get() {
+        "null" | "false" => return None,
+        text if text.starts_with('"') => serde_json::from_str(text).ok()?,
+        text => text.to_owned(),
+    };
+    (!text.trim().is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(reference: &str) -> String {
+        match Position::url(reference, &"https://api.example.com/v2/users?page=1".parse().unwrap()) {
+            Position::Url(url) => url,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn references_resolve_as_rfc_3986_says() {
+        assert_eq!(resolved("/v2/x?page=2"), "https://api.example.com/v2/x?page=2");
+        assert_eq!(resolved("?page=2"), "https://api.example.com/v2/users?page=2");
+        assert_eq!(resolved("../v3/users"), "https://api.example.com/v3/users");
+        assert_eq!(resolved("//evil.example/x"), "https://evil.example/x");
+        assert_eq!(resolved("https://api.example.com/a"), "https://api.example.com/a");
+        assert_eq!(resolved("\\\\evil.example"), "\\\\evil.example", "kept, to be refused");
+    }
+
+    #[test]
+    fn only_something_is_a_link() {
+        let link = |text: &str| link(&RawValue::from_string(text.to_owned()).unwrap());
+        for none in ["null", "false", r#""""#, r#"" \t""#] {
+            assert_eq!(link(none), None, "{none}");
+        }
+        assert_eq!(link(r#""a\u0041""#).as_deref(), Some("aA"));
+        assert_eq!(link("12").as_deref(), Some("12"));
+    }
+}

@@ -1,0 +1,236 @@
+//! What to ask for.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Uri,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use serde_json::Value;
+
+use super::{
+    error::{ApiError, Error},
+    position::Position,
+    rule::{Kind, Place, Places, Rule, Slot, pointer_at},
+};
+use crate::{json::Pointer, origin::Origin, repeat::Repeat};
+
+/// The first request of a paged answer, where its items are, and where the next page is.
+///
+/// The JSON body is opaque: nothing in it is read, and only what the [`Rule`] names is written.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Query {
+    method: Method,
+    pub(super) uri: Uri,
+    pub(super) origin: Origin,
+    headers: HeaderMap,
+    body: Option<Value>,
+    repeat: Repeat,
+    pub(super) items: Pointer,
+    pub(super) rule: Rule,
+    pub(super) places: Places,
+    pub(super) explain: fn(&HeaderMap, &[u8]) -> ApiError,
+}
+
+// === impl Query ===
+
+impl Query {
+    /// A GET of `url`, whose items are the array at the JSON pointer `items`.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is not an absolute http or https URL, or a pointer is none.
+    pub fn get(url: impl AsRef<str>, items: impl AsRef<str>, rule: Rule) -> Result<Self, Error> {
+        Self::new(Method::GET, url.as_ref(), None, items.as_ref(), rule)
+    }
+
+    /// A POST of the JSON `body` to `url`, whose items are the array at the JSON pointer `items`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and if the rule writes to a place of the body that is not within an object.
+    pub fn post(url: impl AsRef<str>, body: Value, items: impl AsRef<str>, rule: Rule) -> Result<Self, Error> {
+        Self::new(Method::POST, url.as_ref(), Some(body), items.as_ref(), rule)
+    }
+
+    /// A header for every request, such as a version. Not `Authorization`: that is for [`OAuthLayer`](crate::OAuthLayer).
+    pub fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Whether a [`RetryPolicy`](crate::retry::RetryPolicy) may take a page's request for harmless to repeat. Defaults to
+    /// [`Repeat::Always`], a page being read and not made.
+    pub fn repeat(mut self, repeat: Repeat) -> Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Reads what an error answer says about itself. Defaults to the members `code` (or `error`), `message` (or
+    /// `error_description`, `detail`, `title`), and the header `x-correlation-id` or `x-request-id`.
+    pub fn explain_errors(mut self, explain: fn(&HeaderMap, &[u8]) -> ApiError) -> Self {
+        self.explain = explain;
+        self
+    }
+
+    fn new(method: Method, url: &str, body: Option<Value>, items: &str, rule: Rule) -> Result<Self, Error> {
+        let invalid = || Error::config("the URL of a query must be absolute, such as https://api.example.com/users");
+        let uri: Uri = url.trim().parse().map_err(|_| invalid())?;
+        let origin = Origin::of(&uri).ok_or_else(invalid)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let query = Self {
+            method,
+            uri,
+            origin,
+            headers,
+            body,
+            repeat: Repeat::Always,
+            items: pointer_at(items)?,
+            places: rule.places()?,
+            rule,
+            explain: ApiError::guess,
+        };
+        // Whether the rule can write where it wants to is known now.
+        query.body_at(&Position::Page(0))?;
+        Ok(query)
+    }
+
+    pub(super) fn first(&self) -> Position {
+        match self.rule.kind {
+            Kind::PageNumber { first, .. } => Position::Page(first),
+            _ => Position::Start,
+        }
+    }
+
+    /// The request for the page at `position`, and the URL that links in its answer are relative to.
+    pub(super) fn request(&self, position: &Position) -> Result<Request<Full<Bytes>>, Error> {
+        let uri = self.uri_at(position)?;
+        let get = self.rule.get && matches!(position, Position::Url(_) | Position::Cursor(_));
+        let (method, body) = if get { (Method::GET, None) } else { (self.method.clone(), self.body_at(position)?) };
+        let mut request = Request::new(Full::new(body.unwrap_or_default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers.clone();
+        if get {
+            request.headers_mut().remove(CONTENT_TYPE);
+        }
+        request.extensions_mut().insert(self.repeat);
+        Ok(request)
+    }
+
+    fn uri_at(&self, position: &Position) -> Result<Uri, Error> {
+        match (position, &self.rule.kind) {
+            (Position::Url(url), _) => {
+                let uri = url.parse().ok().filter(|uri: &Uri| self.origin.matches(uri));
+                let plain = |uri: &Uri| uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+                uri.filter(plain).ok_or_else(|| Error::foreign_url(url, &self.origin))
+            }
+            (
+                _,
+                Kind::Cursor { to: Place(Slot::Query(name)), .. }
+                | Kind::PageNumber { to: Place(Slot::Query(name)), .. },
+            ) => position.value().map_or_else(|| Ok(self.uri.clone()), |value| with_param(&self.uri, name, &value)),
+            _ => Ok(self.uri.clone()),
+        }
+    }
+
+    fn body_at(&self, position: &Position) -> Result<Option<Bytes>, Error> {
+        let Some(mut body) = self.body.clone() else {
+            return match self.places.body {
+                Some(_) => Err(Error::config("the rule writes to a body, and a GET has none")),
+                None => Ok(None),
+            };
+        };
+        let value = match position {
+            Position::Page(number) => Some(Value::from(*number)),
+            Position::Cursor(cursor) => Some(Value::from(cursor.as_str())),
+            Position::Start | Position::Url(_) => None,
+        };
+        if let (Some(pointer), Some(value)) = (&self.places.body, value) {
+            if !pointer.set(&mut body, value) {
+                return Err(Error::config(format!("there is no room for {pointer} in the body")));
+            }
+        }
+        Ok(Some(body.to_string().into()))
+    }
+
+    /// A short name of this query, the same in every process: FNV-1a over all that makes it different from another.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        let text = format!("{}\n{}\n{}\n{}\n{:?}", self.method, self.uri, body, self.items, self.rule);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// `uri` with the query parameter `name`, in place of any of that name; the others stay as they were written.
+fn with_param(uri: &Uri, name: &str, value: &str) -> Result<Uri, Error> {
+    let is_other = |pair: &&str| {
+        let named = form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(key, _)| key == name);
+        !pair.is_empty() && !named
+    };
+    let mut pairs: Vec<String> =
+        uri.query().unwrap_or_default().split('&').filter(is_other).map(str::to_owned).collect();
+    pairs.push(form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish());
+    let path_and_query = format!("{}?{}", uri.path(), pairs.join("&"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path_and_query.parse().ok();
+    Uri::from_parts(parts).map_err(|_| Error::config(format!("the parameter {name} does not fit into the URL")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str, value: &str) -> String {
+        with_param(&text.parse().unwrap(), "page", value).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_parameter_replaces_its_predecessor_and_no_other() {
+        assert_eq!(uri("https://a/x", "1"), "https://a/x?page=1");
+        assert_eq!(uri("https://a/x?b=%20c&page=7&pages=2&p%61ge=3", "8"), "https://a/x?b=%20c&pages=2&page=8");
+        assert_eq!(uri("https://a/x?", "a b&c=d+/=%"), "https://a/x?page=a+b%26c%3Dd%2B%2F%3D%25");
+    }
+
+    #[test]
+    fn the_body_is_left_alone_but_for_the_place_of_the_rule() {
+        let body = serde_json::json!({"z": 1, "a": {"n": 1.10}, "paging": {"pageSize": 5}});
+        let rule = Rule::page_number(Place::body("/paging/pageNumber"));
+        let query = Query::post("https://a/q", body, "/items", rule).unwrap();
+        let sent = query.body_at(&Position::Page(3)).unwrap().unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&sent).unwrap(),
+            serde_json::json!({"z": 1, "a": {"n": 1.10}, "paging": {"pageSize": 5, "pageNumber": 3}})
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_at_once() {
+        let body = || serde_json::json!({"paging": 1});
+        let rule = Rule::page_number(Place::body("/paging/pageNumber"));
+        for (bad, says) in [
+            (Query::post("https://a/q", body(), "/items", rule.clone()), "no room"),
+            (Query::get("https://a/q", "/items", rule), "GET has none"),
+            (Query::get("/q", "/items", Rule::single()), "absolute"),
+            (Query::get("ftp://a/q", "/items", Rule::single()), "absolute"),
+            (Query::get("https://a/q", "items", Rule::single()), "JSON pointer"),
+            (Query::get("https://a/q", "", Rule::next_url("next")), "JSON pointer"),
+        ] {
+            let error = bad.unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_tells_queries_apart_and_does_not_change() {
+        let of = |url: &str, items: &str| Query::get(url, items, Rule::single()).unwrap().fingerprint();
+        assert_eq!(of("https://a/q", "/x"), of("https://a/q", "/x"));
+        assert_ne!(of("https://a/q", "/x"), of("https://a/q", "/y"));
+        assert_ne!(of("https://a/q", "/x"), of("https://b/q", "/x"));
+    }
+}
