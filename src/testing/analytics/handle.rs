@@ -130,6 +130,7 @@ impl Analytics {
     }
 
     /// The JSON text of a conversation, exactly as it is served, by its index from 0 in the order of their start.
+    /// No index is refused; those from [`records`](Self::records) on are never served.
     pub fn record(&self, index: u64) -> String {
         let mut out = String::with_capacity(SIZE);
         push_record(&mut out, &self.inner.records, index);
