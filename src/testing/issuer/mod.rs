@@ -1,0 +1,20 @@
+//! An OAuth 2.0 authorization server for the client credentials grant.
+
+mod answer;
+mod builder;
+mod client_auth;
+mod handle;
+mod outage;
+mod seen;
+mod service;
+mod state;
+mod stats;
+mod store;
+
+pub use self::builder::IssuerBuilder;
+pub use self::handle::Issuer;
+pub use self::outage::Outage;
+pub use self::seen::SeenTokenRequest;
+pub use self::service::IssuerService;
+pub use self::stats::IssuerStats;
+pub use self::store::TokenStatus;
