@@ -4,9 +4,12 @@
 
 pub mod cache;
 pub mod challenge;
+#[cfg(feature = "client")]
+pub mod client;
 mod deadline;
 mod error;
 pub mod future;
+pub mod genesys;
 pub mod grant;
 mod json;
 mod layer;

@@ -84,13 +84,13 @@ where
             return Err(Error::status_of(head.status, (self.query.explain)(&head.headers, &body)));
         }
         let bytes = collect(body, self.limits, self.limits.max_page_bytes).await?;
-        self.read(bytes, number, &uri)
+        self.read(&bytes, number, &uri)
     }
 
-    fn read(&self, bytes: Bytes, number: u64, uri: &Uri) -> Result<Fetched, Error> {
+    fn read(&self, bytes: &Bytes, number: u64, uri: &Uri) -> Result<Fetched, Error> {
         let Query { items, places, .. } = &*self.query;
         let pointers: Vec<_> = [&places.next, &places.total, &places.page_count].into_iter().flatten().collect();
-        let found = json::find(&bytes, Some(items), &pointers).map_err(|error| {
+        let found = json::find(bytes, Some(items), &pointers).map_err(|error| {
             let what = if bytes.is_empty() { "empty" } else { "not the JSON it should be" };
             Error::new(ErrorKind::Body, format!("the page is {what}")).with_source(error)
         })?;

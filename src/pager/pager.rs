@@ -183,7 +183,7 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    R: Body + Send,
+    R: Body + Send + 'static,
     R::Data: Send,
     R::Error: Into<BoxError>,
 {
@@ -207,7 +207,7 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + Unpin + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    R: Body + Send,
+    R: Body + Send + 'static,
     R::Data: Send,
     R::Error: Into<BoxError>,
 {

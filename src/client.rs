@@ -1,0 +1,215 @@
+//! An HTTP client to stack the layers on: hyper-util's pool over rustls.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_oauth2::{OAuthLayer, TokenCache, client::HttpsClient, grant::{ClientAuth, ClientCredentials}};
+//! # use bytes::Bytes;
+//! # use http_body_util::Full;
+//! # async fn run() -> Result<(), tower::BoxError> {
+//!
+//! let http = HttpsClient::builder().connect_timeout(Duration::from_secs(2)).build()?;
+//! let auth = ClientAuth::basic("id", std::env::var("CLIENT_SECRET")?);
+//! let grant = ClientCredentials::new(http.clone(), "https://login.example.com/oauth/token", auth)?;
+//! let api = ServiceBuilder::new()
+//!     .layer(OAuthLayer::for_origin("https://api.example.com", TokenCache::new(grant))?)
+//!     .service(http);
+//! let response = api.oneshot(http::Request::get("https://api.example.com/").body(Full::<Bytes>::default())?).await?;
+//! # Ok(()) }
+//! ```
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, crypto::ring};
+use tower::BoxError;
+use tower_service::Service;
+
+use crate::{error::Error, origin::Origin};
+
+/// An HTTP client with a connection pool, for HTTP/1.1 and HTTP/2 over TLS.
+///
+/// Takes any body, so that one client serves the token endpoint and the API at once. Follows no redirect, reads no proxy
+/// from the environment and unpacks nothing: each is a layer. Speaks http to loopback only. The trust anchors are those
+/// of the system, TLS is 1.2 or 1.3.
+///
+/// # Clone
+///
+/// Clones share the pool. Cheap.
+#[derive(Clone)]
+pub struct HttpsClient {
+    client: Client<HttpsConnector<HttpConnector>, UnsyncBoxBody<Bytes, BoxError>>,
+    plain_http: bool,
+}
+
+/// Sets the limits of an [`HttpsClient`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    connect_timeout: Duration,
+    pool_idle_timeout: Duration,
+    tls: Option<ClientConfig>,
+    plain_http: bool,
+}
+
+/// Future of [`HttpsClient`].
+pub struct Responding(State);
+
+enum State {
+    Sent(ResponseFuture),
+    Refused(Option<Error>),
+}
+
+// === impl HttpsClient ===
+
+impl HttpsClient {
+    /// With every limit at its default.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no trust anchors, as in a container without a `ca-certificates` package.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// To set the limits.
+    pub fn builder() -> Builder {
+        Builder {
+            connect_timeout: Duration::from_secs(3),
+            pool_idle_timeout: Duration::from_secs(90),
+            tls: None,
+            plain_http: false,
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for HttpsClient
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Incoming>;
+    type Error = BoxError;
+    type Future = Responding;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Responding {
+        let trustworthy = Origin::of(request.uri()).is_some_and(|origin| origin.is_trustworthy());
+        if !trustworthy && !self.plain_http {
+            let problem = "only absolute https URLs are asked for, and http on loopback";
+            return Responding(State::Refused(Some(Error::config(problem))));
+        }
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        Responding(State::Sent(self.client.request(request)))
+    }
+}
+
+impl fmt::Debug for HttpsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpsClient").finish_non_exhaustive()
+    }
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// How long connecting may take, TLS not included. Defaults to 3 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an unused connection is kept. Defaults to 90 s.
+    pub fn pool_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.pool_idle_timeout = timeout;
+        self
+    }
+
+    /// Your own trust anchors, client certificate or crypto provider, instead of the system's trust anchors and ring.
+    /// ALPN is set by the client.
+    pub fn tls(mut self, config: ClientConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Speaks http to any host: everybody on the way can read and change what is sent and answered.
+    pub fn danger_plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
+    /// The client. Connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no trust anchors and none were given.
+    pub fn build(self) -> Result<HttpsClient, Error> {
+        let connector = HttpsConnectorBuilder::new();
+        let connector = match self.tls {
+            Some(mut config) => {
+                config.alpn_protocols.clear();
+                connector.with_tls_config(config)
+            }
+            None => connector.with_provider_and_native_roots(ring::default_provider()).map_err(|error| {
+                Error::config("the system has no trust anchors: install its ca-certificates, or give some with `tls`")
+                    .with_source(error)
+            })?,
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(self.connect_timeout));
+        http.set_nodelay(true);
+        http.set_keepalive(Some(KEEPALIVE));
+        let connector = connector.https_or_http().enable_all_versions().wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.pool_idle_timeout)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .build(connector);
+        Ok(HttpsClient { client, plain_http: self.plain_http })
+    }
+}
+
+// === impl Responding ===
+
+impl Future for Responding {
+    type Output = Result<Response<Incoming>, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Sent(response) => Pin::new(response).poll(cx).map_err(Into::into),
+            State::Refused(error) => {
+                let error = error.take().map_or_else(|| "polled after completion".into(), BoxError::from);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Responding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responding").finish_non_exhaustive()
+    }
+}
+
+/// Finds out that the other side is gone, which no read timeout of a pooled connection would.
+const KEEPALIVE: Duration = Duration::from_secs(20);

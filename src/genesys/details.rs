@@ -1,0 +1,67 @@
+//! `POST /api/v2/analytics/conversations/details/query`.
+
+use serde_json::{Map, Value, json};
+
+use super::error::explain;
+use crate::pager::{Error, Place, Query, Rule};
+
+/// A conversation details query: conversations that began within an interval, in the order they began.
+///
+/// Pages are numbered in the body and there is no link to the next; the pager counts what it got against `totalHits`. The
+/// API itself answers for 31 days and 100,000 results at the most.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConversationDetails {
+    api: String,
+    body: Map<String, Value>,
+    page_size: u32,
+}
+
+// === impl ConversationDetails ===
+
+impl ConversationDetails {
+    /// At the API `api`, such as [`Region::api_url`](super::Region::api_url), for `interval`: two instants of ISO 8601 with a
+    /// slash between, the first included, the second not.
+    pub fn query(api: impl Into<String>, interval: impl Into<String>) -> Self {
+        let mut body = Map::new();
+        body.insert("interval".into(), Value::from(interval.into()));
+        // A fixed order: with any other one a conversation could be on two pages, or on none.
+        body.insert("order".into(), "asc".into());
+        body.insert("orderBy".into(), "conversationStart".into());
+        Self { api: api.into(), body, page_size: Self::MAX_PAGE_SIZE }
+    }
+
+    /// Conversations a page, 1 to [`MAX_PAGE_SIZE`](Self::MAX_PAGE_SIZE), which is the default.
+    pub fn page_size(mut self, size: u32) -> Self {
+        self.page_size = size.clamp(1, Self::MAX_PAGE_SIZE);
+        self
+    }
+
+    /// Members of the request body, such as `segmentFilters`, from a JSON object. `paging` is this crate's, and is left out.
+    pub fn filters(mut self, filters: Value) -> Self {
+        if let Value::Object(filters) = filters {
+            self.body.extend(filters);
+        }
+        self
+    }
+
+    /// The query for a [`Pager`](crate::pager::Pager).
+    ///
+    /// # Errors
+    ///
+    /// If the API is not an absolute http or https URL.
+    pub fn build(mut self) -> Result<Query, Error> {
+        self.body.insert("paging".into(), json!({"pageSize": self.page_size, "pageNumber": 1}));
+        let rule = Rule::page_number(Place::body("/paging/pageNumber")).total("/totalHits");
+        let query = Query::post(details_url(&self.api), Value::Object(self.body), "/conversations", rule)?;
+        Ok(query.explain_errors(explain))
+    }
+
+    /// What the API takes.
+    pub const MAX_PAGE_SIZE: u32 = 100;
+}
+
+/// Also where the tutorials' queries go.
+pub(super) fn details_url(api: &str) -> String {
+    format!("{}/api/v2/analytics/conversations/details/query", api.trim().trim_end_matches('/'))
+}
