@@ -1,1 +1,28 @@
-fn main() {}
+//! `analytics_exporter`: exports Genesys Cloud conversations to NDJSON.
+
+use std::process::ExitCode;
+
+use analytics_exporter::{args::Args, config::Credentials, export, progress::Progress};
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let progress = Progress::new(args.quiet);
+    progress.install_log();
+    match export::run(&args, Credentials::from_env(), progress.clone()).await {
+        Ok(summary) => {
+            if !args.quiet {
+                progress.say(&summary.line());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            progress.clear();
+            if !failure.is_silent() {
+                progress.say(&format!("error: {failure}"));
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! From what was said to what will be done: every mistake is found before anything is sent.
+
+use std::{env, fmt, fs, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+use tower_oauth2::{genesys::Region, grant::ClientAuth};
+
+use crate::{args::Args, failure::Failure};
+
+/// Whom to ask, as whom.
+#[derive(Debug)]
+pub struct Api {
+    pub base_url: String,
+    pub token_url: String,
+    pub auth: ClientAuth,
+}
+
+/// The variables that say who asks.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    pub id: Option<String>,
+    pub secret: Option<String>,
+}
+
+/// What to ask for.
+#[derive(Clone, Debug)]
+pub struct Period {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+// === impl Credentials ===
+
+impl Credentials {
+    pub fn from_env() -> Self {
+        let read = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        Self { id: read(CLIENT_ID), secret: read(CLIENT_SECRET) }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+// === impl Api ===
+
+impl Api {
+    /// `None` if nothing points to a real API: then the simulator is asked.
+    ///
+    /// # Errors
+    ///
+    /// If something does, and something else is missing or wrong.
+    pub fn resolve(args: &Args, credentials: Credentials) -> Result<Option<Self>, Failure> {
+        let somewhere = args.region.is_some() || args.api_url.is_some() || args.token_url.is_some();
+        let (id, secret) = match (credentials.id, credentials.secret) {
+            (Some(id), Some(secret)) => (id, secret),
+            (None, None) if !somewhere => return Ok(None),
+            (id, secret) => {
+                let missing = [(id.is_none(), CLIENT_ID), (secret.is_none(), CLIENT_SECRET)];
+                let names: Vec<_> = missing.iter().filter(|(missing, _)| *missing).map(|(_, name)| *name).collect();
+                let are = if names.len() > 1 { "are" } else { "is" };
+                return Err(Failure::usage(format!(
+                    "{} {are} missing in the environment (without credentials, and without a region or URL, the \
+                     simulator is used)",
+                    names.join(" and ")
+                )));
+            }
+        };
+        let (base_url, token_url) = urls(args)?;
+        Ok(Some(Self { base_url, token_url, auth: ClientAuth::basic(id, secret) }))
+    }
+}
+
+// === impl Period ===
+
+impl Period {
+    /// The last seven days, unless something else was said.
+    ///
+    /// # Errors
+    ///
+    /// If it ends before it begins.
+    pub fn resolve(args: &Args, now: Timestamp) -> Result<Self, Failure> {
+        let to = args.to.unwrap_or(now);
+        let from = match args.from {
+            Some(from) => from,
+            None => to.checked_sub(WEEK).map_err(|_| Failure::usage("--to is too far in the past"))?,
+        };
+        if from >= to {
+            return Err(Failure::usage(format!("--from {from} is not before --to {to}")));
+        }
+        Ok(Self { from, to })
+    }
+
+    /// Start and end, to the millisecond, as Genesys Cloud writes them.
+    pub fn bounds(&self) -> [String; 2] {
+        [self.from, self.to].map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+    }
+}
+
+/// The filters of `--query`.
+///
+/// # Errors
+///
+/// If the file cannot be read, or is not a JSON object.
+pub fn filters(args: &Args) -> Result<Map<String, Value>, Failure> {
+    let Some(path) = &args.query else { return Ok(Map::new()) };
+    let unusable = |problem: String| Failure::usage(format!("--query {}: {problem}", path.display()));
+    let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    match serde_json::from_slice(&text).map_err(|error| unusable(format!("not JSON: {error}")))? {
+        Value::Object(filters) => Ok(filters),
+        _ => Err(unusable("not a JSON object".into())),
+    }
+}
+
+/// The page size the API takes, with a warning where that is not the one asked for.
+pub fn page_size(args: &Args) -> u32 {
+    let most = tower_oauth2::genesys::ConversationDetails::MAX_PAGE_SIZE;
+    if args.page_size > most {
+        tracing::warn!(
+            "the API takes {most} conversations a page at the most: --page-size {} is taken as {most}",
+            args.page_size
+        );
+    }
+    args.page_size.min(most)
+}
+
+fn urls(args: &Args) -> Result<(String, String), Failure> {
+    let region = |name: &String| name.parse::<Region>();
+    let named = args.region.as_ref().map(region).transpose().map_err(|error| Failure::usage(error.to_string()))?;
+    // A URL of a region's API says which region it is.
+    let known = named.or_else(|| args.api_url.as_ref().and_then(|url| region(url).ok()));
+    let base_url = args.api_url.clone().or_else(|| named.map(|region| region.api_url()));
+    let token_url = args.token_url.clone().or_else(|| known.map(|region| region.token_url()));
+    match (base_url, token_url) {
+        (Some(base_url), Some(token_url)) => Ok((base_url, token_url)),
+        (None, _) => Err(Failure::usage(
+            "where is the API? say --region or GENESYS_ENVIRONMENT, or --api-url or GENESYS_ENV_URL",
+        )),
+        (_, None) => {
+            Err(Failure::usage("--api-url is of no known region: say --token-url or GENESYS_TOKEN_URL as well"))
+        }
+    }
+}
+
+/// How patiently to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub connect: Duration,
+    pub request: Duration,
+    pub idle: Duration,
+    pub max_retry_after: Duration,
+}
+
+impl From<&Args> for Patience {
+    fn from(args: &Args) -> Self {
+        Self {
+            connect: args.connect_timeout,
+            request: args.request_timeout,
+            idle: args.idle_timeout,
+            max_retry_after: args.max_retry_after,
+        }
+    }
+}
+
+const CLIENT_ID: &str = "GENESYS_CLIENT_ID";
+const CLIENT_SECRET: &str = "GENESYS_CLIENT_SECRET";
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_the_simulator_and_half_of_it_is_a_mistake() {
+        assert!(resolve(&[], "", "").unwrap().is_none());
+        for (flags, id, secret, missing) in [
+            (&[][..], "id", "", "GENESYS_CLIENT_SECRET is missing"),
+            (&[], "", "secret", "GENESYS_CLIENT_ID is missing"),
+            (&["--region", "mypurecloud"], "", "", "GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET are missing"),
+            (&[], "id", "secret", "--region"),
+            (&["--region", "nowhere"], "id", "secret", "nowhere"),
+            (&["--api-url", "https://gateway.example"], "id", "secret", "--token-url"),
+        ] {
+            let failure = resolve(flags, id, secret).unwrap_err();
+            assert_eq!(failure.code(), 2);
+            assert!(failure.to_string().contains(missing), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_named_in_many_ways() {
+        for flags in [
+            &["--region", "mypurecloud.ie"][..],
+            &["--region", "eu-west-1"],
+            &["--api-url", "https://api.mypurecloud.ie"],
+        ] {
+            let api = resolve(flags, "id", "secret").unwrap().unwrap();
+            assert_eq!(api.base_url, "https://api.mypurecloud.ie");
+            assert_eq!(api.token_url, "https://login.mypurecloud.ie/oauth/token");
+            assert!(!format!("{api:?}").contains("secret\""));
+        }
+    }
+
+    #[test]
+    fn a_period_is_the_last_seven_days_unless_said_otherwise() {
+        let now = "2026-03-08T12:00:00.5Z".parse().unwrap();
+        let period = |flags: &[&str]| Period::resolve(&args(flags), now).map(|period| period.bounds().join("/"));
+        assert_eq!(period(&[]).unwrap(), "2026-03-01T12:00:00.500Z/2026-03-08T12:00:00.500Z");
+        assert_eq!(
+            period(&["--from", "2026-03-07T00:00:00+01:00"]).unwrap(),
+            "2026-03-06T23:00:00.000Z/2026-03-08T12:00:00.500Z"
+        );
+        assert_eq!(period(&["--from", "2026-03-09T00:00:00Z"]).unwrap_err().code(), 2);
+    }
+
+    fn args(flags: &[&str]) -> Args {
+        Args::parse_from([&["analytics_exporter"], flags].concat())
+    }
+
+    fn resolve(flags: &[&str], id: &str, secret: &str) -> Result<Option<Api>, Failure> {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Api::resolve(&args(flags), Credentials { id: some(id), secret: some(secret) })
+    }
+}

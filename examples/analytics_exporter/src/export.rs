@@ -1,0 +1,144 @@
+//! The export: a stack of layers, a pager on it, a file.
+
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tokio::{signal, task::block_in_place, time::Instant};
+use tower::{ServiceBuilder, timeout::TimeoutLayer};
+use tower_http::decompression::DecompressionLayer;
+use tower_oauth2::{
+    OAuthLayer, TokenCache,
+    client::HttpsClient,
+    grant::ClientCredentials,
+    pager::{Error, Page, Pager, Query},
+    retry::{RetryLayer, RetryPolicy},
+};
+
+use crate::{
+    args::Args,
+    config::{self, Api, Credentials, Patience, Period},
+    failure::Failure,
+    progress::Progress,
+    query,
+    simulator::Simulator,
+    sink::Sink,
+    summary::Summary,
+};
+
+/// Exports what `args` ask for. What the summary says is also saved if the run fails.
+///
+/// # Errors
+///
+/// Whatever kept a record from being exported.
+pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> Result<Summary, Failure> {
+    let api = Api::resolve(args, credentials)?;
+    let period = Period::resolve(args, Timestamp::now())?;
+    let filters = config::filters(args)?;
+    let page_size = config::page_size(args);
+    // Kept until the end of the run: it stops when it is dropped.
+    let mut simulator = None;
+    let api = match api {
+        Some(api) => api,
+        None => simulator.insert(Simulator::start(&progress, args.quiet).await?).api(),
+    };
+    let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
+
+    let mut export = Export::new(args, api, sink, progress)?;
+    let result = tokio::select! {
+        result = export.pages(args, query) => result,
+        _ = signal::ctrl_c() => Err(Failure::interrupted()),
+    };
+    let result = export.finish(args, result);
+    if let (Some(simulator), false) = (&simulator, args.quiet) {
+        export.progress.say(&simulator.report());
+    }
+    result
+}
+
+struct Export {
+    api: Api,
+    token_host: String,
+    tokens: TokenCache,
+    policy: RetryPolicy,
+    http: HttpsClient,
+    sink: Sink,
+    progress: Progress,
+    pages: u64,
+    started: Instant,
+}
+
+// === impl Export ===
+
+impl Export {
+    fn new(args: &Args, api: Api, sink: Sink, progress: Progress) -> Result<Self, Failure> {
+        let patience = Patience::from(args);
+        let http = HttpsClient::builder().connect_timeout(patience.connect).build()?;
+        let mut grant = ClientCredentials::new(http.clone(), &api.token_url, api.auth.clone())?;
+        if let Some(scope) = &args.scope {
+            grant = grant.scope(scope);
+        }
+        Ok(Self {
+            token_host: host_of(&api.token_url),
+            tokens: TokenCache::new(grant),
+            policy: RetryPolicy::new().max_attempts(8).max_retry_after(patience.max_retry_after),
+            api,
+            http,
+            sink,
+            progress,
+            pages: 0,
+            started: Instant::now(),
+        })
+    }
+
+    /// Asks for page after page, and writes each before it asks for the next.
+    async fn pages(&mut self, args: &Args, query: Query) -> Result<(), Failure> {
+        let patience = Patience::from(args);
+        let stack = ServiceBuilder::new()
+            .layer(RetryLayer::new(self.policy.clone()))
+            .layer(OAuthLayer::for_origin(&self.api.base_url, self.tokens.clone())?)
+            .layer(TimeoutLayer::new(patience.request))
+            .layer(DecompressionLayer::new())
+            .service(self.http.clone());
+        let mut pages = Pager::new(stack, query).idle_timeout(patience.idle);
+        while let Some(page) = pages.next().await {
+            self.write(args, page)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, args: &Args, page: Result<Page, Error>) -> Result<(), Failure> {
+        let page = page.map_err(|error| Failure::of_pager(&error, &self.token_host))?;
+        // Tells the runtime that this thread waits for a disk.
+        block_in_place(|| self.sink.write(&page)).map_err(|error| Failure::output(&args.output, &error))?;
+        self.pages += 1;
+        self.progress.show(self.sink.records(), page.total());
+        Ok(())
+    }
+
+    fn finish(&mut self, args: &Args, result: Result<(), Failure>) -> Result<Summary, Failure> {
+        let flushed = block_in_place(|| self.sink.finish()).map_err(|error| Failure::output(&args.output, &error));
+        let result = result.and(flushed);
+        let (tokens, retries) = (self.tokens.stats(), self.policy.stats());
+        let summary = Summary {
+            complete: result.is_ok(),
+            records: self.sink.records(),
+            pages: self.pages,
+            bytes: self.sink.bytes(),
+            tokens_minted: tokens.minted,
+            replays_401: retries.replays,
+            retries: retries.retries,
+            elapsed: Instant::now().saturating_duration_since(self.started),
+        };
+        self.progress.clear();
+        if let Some(path) = &args.summary {
+            summary.save(path).map_err(|error| Failure::output(path, &error))?;
+        }
+        result.map(|()| summary).map_err(|failure| failure.after(summary.records))
+    }
+}
+
+fn host_of(url: &str) -> String {
+    let uri: Option<http::Uri> = url.parse().ok();
+    uri.and_then(|uri| uri.authority().map(ToString::to_string)).unwrap_or_else(|| url.to_owned())
+}

@@ -1,0 +1,54 @@
+//! What a run did.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use serde_json::json;
+
+/// What a run did, for people and, as JSON, for programs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summary {
+    pub complete: bool,
+    pub records: u64,
+    pub pages: u64,
+    pub bytes: u64,
+    pub tokens_minted: u64,
+    pub replays_401: u64,
+    pub retries: u64,
+    pub elapsed: Duration,
+}
+
+// === impl Summary ===
+
+impl Summary {
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let json = json!({
+            "complete": self.complete,
+            "records": self.records,
+            "pages": self.pages,
+            "bytes": self.bytes,
+            "tokens_minted": self.tokens_minted,
+            "replays_401": self.replays_401,
+            "retries": self.retries,
+            "elapsed_s": (self.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+        });
+        fs::write(path, format!("{json:#}\n"))
+    }
+
+    /// One line.
+    pub fn line(&self) -> String {
+        let rate = self.records as f64 / self.elapsed.as_secs_f64().max(0.001);
+        format!(
+            "{} conversations ({:.1} MB) on {} pages in {:.1} s, {rate:.0} a second; {} tokens, {} replays after a 401, {} retries",
+            self.records,
+            self.bytes as f64 / 1e6,
+            self.pages,
+            self.elapsed.as_secs_f64(),
+            self.tokens_minted,
+            self.replays_401,
+            self.retries,
+        )
+    }
+}
