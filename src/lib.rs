@@ -1,10 +1,104 @@
 //! OAuth 2.0 bearer tokens, retries and paging for tower HTTP clients.
+//!
+//! [`OAuthLayer`] puts a token from a shared [`TokenCache`] on every request that goes to the origins it is bound to. The
+//! cache replaces the token ahead of its expiry, with one token request at a time, whatever callers do. A separate
+//! [`RetryPolicy`](retry::RetryPolicy) replays a request once with a new token after a 401, and backs off on 429 and 5xx.
+//! On top stands a [`Pager`](pager::Pager). All of it is generic over `tower::Service<http::Request<_>>`: no HTTP client is
+//! built in, and one is provided.
+//!
+//! ```
+//! use futures_util::TryStreamExt;
+//! use serde_json::Value;
+//! use tower::ServiceBuilder;
+//! use tower_oauth2::{
+//!     OAuthLayer, TokenCache,
+//!     client::HttpsClient,
+//!     genesys::{ConversationDetails, Region},
+//!     grant::{ClientAuth, ClientCredentials},
+//!     pager::Pager,
+//!     retry::{RetryLayer, RetryPolicy},
+//! };
+//!
+//! # async fn run(id: String, secret: String) -> Result<(), tower::BoxError> {
+//! let region: Region = "mypurecloud.ie".parse()?;
+//! let http = HttpsClient::new()?;
+//! let auth = ClientAuth::basic(id, secret);
+//! let tokens = TokenCache::new(ClientCredentials::new(http.clone(), region.token_url(), auth)?);
+//! let api = ServiceBuilder::new()
+//!     .layer(RetryLayer::new(RetryPolicy::default())) // outside of the token: a replay gets a new one
+//!     .layer(OAuthLayer::for_origin(region.api_url(), tokens)?)
+//!     .service(http);
+//!
+//! let query = ConversationDetails::query(region.api_url(), "2026-03-01T00:00:00Z/2026-03-08T00:00:00Z").build()?;
+//! let mut rows = Pager::new(api, query).items::<Value>();
+//! while let Some(row) = rows.try_next().await? {
+//!     println!("{row}");
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # Behavior
+//!
+//! **When a token is asked for.** By the first request that needs one. From a fifth of its life before its expiry, five
+//! minutes at the most, a new one is asked for while requests go on with the old one; until it has expired nobody waits.
+//! There is one token request at a time, in a task of its own: dropping any or all requests that wait for it neither
+//! cancels it nor loses its result. No task runs while nobody asks for anything.
+//!
+//! **When the authorization server fails.** All who wait get the same [`Error`]. A token that has not expired stays in
+//! use. The server is asked again after a back-off: random up to 1 s, doubling to 30 s, or as long as its `Retry-After`
+//! says, where the failure may pass; 60 s doubling to 15 min where it will not, such as a wrong secret. Until then those
+//! without a token get the stored error at once, with [`Error::retry_at`].
+//!
+//! **When the API refuses the token.** A 401 makes the cache drop *that* token: a late 401 for an older one harms nothing,
+//! and a thousand of them cost one token request. A challenge that says `insufficient_scope` does not. A token that is
+//! refused again within 10 s stays, and the 401 goes to the caller: what refuses fresh tokens does not want a fresh token.
+//!
+//! **What is sent again.** A 401 once, with the new token, whatever the method. Anything else as the table in [`retry`]
+//! says: what the server cannot have acted on, and what may be done twice; four times in all, with full jitter, within
+//! 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it was.
+//!
+//! **Where a token goes.** To the origins it is bound to (scheme, host and port), over https or loopback, in exactly one
+//! `Authorization` header that is marked sensitive; a request that has one already keeps its own. A redirect or a `next`
+//! link to elsewhere gets none. Without a token nothing is sent.
+//!
+//! **What is never shown.** Tokens, secrets, and what a token endpoint answered are in no error, no `Debug` and no log.
+//!
+//! # The order of layers
+//!
+//! | layer | where, and why |
+//! |---|---|
+//! | trace, request id | outermost: they are about what the caller asked for, waits and attempts included |
+//! | buffer | outside of all that waits; it never waits for a token, because `poll_ready` does not |
+//! | follow redirect | outside or inside of `OAuthLayer`: no token goes to another origin either way |
+//! | **`RetryLayer`** | outside of **`OAuthLayer`**: the other way round a replay would carry the refused token |
+//! | concurrency and rate limits | inside: what waits for a token, or backs off, holds no place |
+//! | timeout | inside for one attempt, outside for the whole |
+//! | decompression | inside, next to the client |
+//!
+//! `cargo run --example compose` has them all.
+//!
+//! # Features
+//!
+//! All are off by default, and only add API.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `client` | [`client::HttpsClient`], on hyper-util and rustls; [`retry`] knows its errors |
+//! | `testing` | [`testing`]: an authorization server and an analytics API, in process, to test clients with |
+//!
+//! # Events
+//!
+//! With [`tracing`](https://docs.rs/tracing), at `debug`: `token refreshed`, `token rejected`, `retrying`, `retrying the
+//! token request`; at `warn`: `token refresh failed, cooling down`, `giving up`, `asking for the page again`. Their fields
+//! are numbers, names and errors, never a secret.
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
 pub mod cache;
 pub mod challenge;
 #[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
 mod deadline;
 mod error;
@@ -20,11 +114,11 @@ pub mod retry;
 mod retry_after;
 mod service;
 mod source;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod text;
 mod token;
-
-#[cfg(feature = "testing")]
-pub mod testing;
 
 pub use self::{
     cache::TokenCache,
@@ -35,3 +129,8 @@ pub use self::{
     source::{SourceFn, TokenSource, source_fn},
     token::{Token, TokenRejected},
 };
+
+/// The README's code, so that it stays true.
+#[cfg(all(doctest, feature = "client", feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
