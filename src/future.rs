@@ -10,7 +10,10 @@ use std::{
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 use tower::BoxError;
 use tower_service::Service;
 
@@ -71,6 +74,10 @@ where
 
     pub(crate) fn waiting(tokens: TokenCache, service: S, request: Request<B>, now: Instant, until: Instant) -> Self {
         let token: Acquire = Box::pin(async move {
+            if Handle::try_current().is_err() {
+                // The cache says so; a timer would panic.
+                return tokens.acquire().await;
+            }
             timeout_at(until, tokens.acquire()).await.unwrap_or_else(|_| {
                 let after = until.saturating_duration_since(now);
                 Err(Error::new(Kind::Timeout { what: "waiting for a token", after }).with_transient(true))

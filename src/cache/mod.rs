@@ -33,7 +33,10 @@ mod stats;
 
 use std::{fmt, sync::Arc};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 
 pub use self::{builder::Builder, stats::Stats};
 use self::{flight::Landings, shared::Step, state::Landing};
@@ -134,6 +137,9 @@ impl TokenCache {
                 Step::Fail(error) => return Err(error),
                 Step::Wait(landings, dead_at) => (landings, dead_at),
             };
+            if Handle::try_current().is_err() {
+                return Err(Error::new(Kind::NoRuntime));
+            }
             match landing(landings).await {
                 Some(Landing::Token(grant)) => return Ok(grant),
                 Some(Landing::Failed(error)) => return Err(error),
