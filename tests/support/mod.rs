@@ -1,6 +1,8 @@
 //! A token source that counts and answers as it is told.
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub(crate) mod api;
+
 use std::{
     collections::VecDeque,
     future::Future,
