@@ -10,6 +10,7 @@ use tower_oauth2::{
     cache::{Builder, Stats},
     challenge::Challenge,
     future::ResponseFuture,
+    source_fn,
 };
 
 type Inner = BoxCloneSyncService<Request<()>, http::Response<()>, tower::BoxError>;
@@ -40,14 +41,12 @@ fn what_is_used_once_is_send_and_debug() {
 #[test]
 fn the_futures_of_a_cache_can_be_spawned() {
     fn spawned(_: impl Future<Output = Result<Token, Error>> + Send) {}
-    fn source<S: TokenSource>(source: &S) {
+    fn of_any_source<S: TokenSource>(source: &S) {
         spawned(source.token(None));
     }
-    fn cache(tokens: &TokenCache) {
-        spawned(tokens.token());
-    }
-    let _: (fn(&SourceFn<fn(Option<Token>) -> std::future::Ready<Result<Token, Error>>>), fn(&TokenCache)) =
-        (source, cache);
+    let source = source_fn(|_| std::future::ready(Token::new("a")));
+    of_any_source(&source);
+    spawned(TokenCache::new(source).token());
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn without_a_runtime_a_valid_token_is_a_valid_token() {
 #[test]
 fn calls_that_could_not_ask_do_not_put_off_the_one_that_can() {
     let issuer = Issuer::new(secs(3600));
-    let tokens = TokenCache::builder(issuer.clone()).min_interval(millis(20)).build();
+    let tokens = TokenCache::builder(issuer).min_interval(millis(20)).build();
     for _ in 0..10_000 {
         assert!(matches!(poll_once(pin!(tokens.token())), Poll::Ready(Err(_))));
     }
@@ -106,10 +106,7 @@ fn a_flight_whose_runtime_ended_is_taken_over_by_those_who_wait_elsewhere() {
         async move { tokens.token().await }
     });
     assert!(on(&first, caller.as_mut()).is_pending());
-    let waiter = {
-        let tokens = tokens.clone();
-        second.spawn(async move { tokens.token().await })
-    };
+    let waiter = second.spawn(async move { tokens.token().await });
     while issuer.requests() == 0 {
         std::thread::yield_now();
     }

@@ -104,11 +104,11 @@ fn a_retry_after_is_honoured_and_capped() {
         let mut cache = Cache::new(0);
         cache.fail_at(0.0, error("x").with_retry_after(secs(seconds)))
     };
-    assert_eq!(asked(100, |x| Error::transient(x)), 100.0);
-    assert_eq!(asked(100_000, |x| Error::transient(x)), 3600.0);
-    assert_eq!(asked(u64::MAX, |x| Error::transient(x)), 3600.0);
-    assert_eq!(asked(300, |x| Error::permanent(x)), 300.0);
-    assert_eq!(asked(1, |x| Error::permanent(x)), 60.0, "the longer one counts");
+    assert_eq!(asked(100, Error::transient), 100.0);
+    assert_eq!(asked(100_000, Error::transient), 3600.0);
+    assert_eq!(asked(u64::MAX, Error::transient), 3600.0);
+    assert_eq!(asked(300, Error::permanent), 300.0);
+    assert_eq!(asked(1, Error::permanent), 60.0, "the longer one counts");
 }
 
 #[test]
