@@ -1,3 +1,8 @@
+#[path = "state_tests/flight.rs"]
+mod flight;
+#[path = "state_tests/refusal.rs"]
+mod refusal;
+
 use std::time::Duration;
 
 use super::*;
@@ -136,134 +141,6 @@ fn a_failed_refresh_keeps_the_token_to_its_last_moment() {
     assert_eq!(cache.fresh(99.9), "a");
     assert!(matches!(cache.decide(100.0), Decision::Fail(_)));
     assert!(matches!(cache.decide(150.5), Decision::Launch(_)));
-}
-
-#[test]
-fn a_refusal_is_compare_and_swap() {
-    let mut cache = Cache::holding("a", 100);
-    let old = cache.token();
-    assert_eq!(cache.reject(20.0), Rejection::Dropped);
-    assert_eq!(cache.state.reject(&old, cache.at(20.0)), Rejection::Superseded, "a new one is about to be had");
-    let orders = cache.launch(20.0);
-    assert_eq!(orders.rejected.as_ref().map(Token::generation), Some(old.generation()));
-    cache.land(orders.flight, Ok(token("b", 100)), 21.0);
-    assert_eq!(cache.state.reject(&old, cache.at(50.0)), Rejection::Superseded);
-    assert_eq!(cache.fresh(50.0), "b", "a late refusal of the old one leaves the new one alone");
-    let foreign = token("b", 100);
-    assert_eq!(cache.state.reject(&foreign, cache.at(50.0)), Rejection::Superseded, "one that is not ours");
-    assert_eq!(cache.fresh(50.0), "b");
-}
-
-#[test]
-fn a_token_that_is_refused_again_at_once_stays_for_ten_seconds() {
-    let mut cache = Cache::holding("a", 1000);
-    assert_eq!(cache.reject(20.0), Rejection::Dropped);
-    cache.mint("b", 1000, 20.5);
-    assert_eq!(cache.reject(21.0), Rejection::Kept);
-    assert_eq!(cache.reject(29.999), Rejection::Kept);
-    assert_eq!(cache.fresh(29.999), "b");
-    assert_eq!(cache.reject(30.0), Rejection::Dropped);
-}
-
-#[test]
-fn a_refused_token_stays_while_the_issuer_is_failing() {
-    let mut cache = Cache::holding("a", 100);
-    let old = cache.token();
-    let Decision::Stale(_, orders) = cache.decide(90.0) else { panic!("the refresh is due") };
-    let until = cache.failed(orders.flight, Error::permanent("x"), 90.0).retry_at().unwrap();
-    assert_eq!(cache.reject(91.0), Rejection::Kept);
-    assert_eq!(cache.fresh(91.0), "a");
-    assert_eq!(cache.state.reject(&old, until), Rejection::Dropped);
-    let orders = cache.launch(150.0);
-    cache.failed(orders.flight, Error::permanent("x"), 150.0);
-    assert_eq!(cache.state.reject(&old, cache.at(151.0)), Rejection::Kept, "no replay can carry another one");
-}
-
-#[test]
-fn a_token_refused_while_under_way_does_not_come_back() {
-    let mut cache = Cache::holding("a", 100);
-    let Decision::Stale(_, unaware) = cache.decide(90.0) else { panic!("the refresh is due") };
-    assert_eq!(cache.reject(90.1), Rejection::Dropped);
-    assert!(matches!(cache.land(unaware.flight, Ok(token("a", 100)), 90.2), Landing::Superseded));
-    let aware = cache.launch(90.2);
-    let landing = cache.land(aware.flight, Ok(token("a", 100)), 91.0);
-    assert!(matches!(landing, Landing::Token(_)), "minted again on purpose: the issuer knew");
-    assert_eq!(cache.fresh(91.0), "a");
-    assert_eq!(cache.token().generation(), cache.state.rejected.as_ref().unwrap().generation() + 1);
-}
-
-#[test]
-fn another_token_under_way_is_welcome_after_a_refusal() {
-    let mut cache = Cache::holding("a", 100);
-    let Decision::Stale(_, orders) = cache.decide(90.0) else { panic!("the refresh is due") };
-    assert_eq!(cache.reject(90.1), Rejection::Dropped);
-    assert!(matches!(cache.decide(90.1), Decision::Join(_)), "the flight under way will do");
-    cache.land(orders.flight, Ok(token("b", 100)), 90.2);
-    assert_eq!(cache.fresh(90.2), "b");
-}
-
-#[test]
-fn a_flight_that_nobody_drives_is_taken_over() {
-    let mut cache = Cache::new(0);
-    let dead = cache.launch(0.0);
-    assert_eq!(dead.dead_at, cache.at(60.0), "twice the time that the source has");
-    assert!(matches!(cache.decide(59.9), Decision::Join(_)));
-    let next = cache.launch(60.0);
-    assert_ne!(dead.flight, next.flight);
-    cache.failed(dead.flight, Error::permanent("late"), 60.1);
-    assert!(matches!(cache.decide(60.1), Decision::Join(_)), "a late failure says nothing about the next flight");
-    cache.land(dead.flight, Ok(token("late", 100)), 60.2);
-    assert_eq!(cache.fresh(60.2), "late", "a late token is a token");
-    cache.land(next.flight, Ok(token("next", 100)), 61.0);
-    assert_eq!(cache.fresh(61.0), "next");
-}
-
-#[test]
-fn a_late_token_does_not_replace_a_newer_one() {
-    let mut cache = Cache::new(0);
-    let dead = cache.launch(0.0);
-    assert!(cache.state.depart(dead.flight, cache.at(0.0)));
-    cache.mint("newer", 100, 60.0);
-    let (late, now) = (token("late", 100).issued_at(cache.at(0.0)), cache.at(60.1));
-    assert!(matches!(cache.state.land(dead.flight, Ok(late), now, &Weak::new()), Landing::Superseded));
-    assert_eq!(cache.fresh(60.1), "newer");
-}
-
-#[test]
-fn a_flight_departs_once_it_is_driven_unless_it_was_given_up() {
-    let mut cache = Cache::new(0);
-    let slow = cache.launch(0.0);
-    assert!(cache.state.depart(slow.flight, cache.at(100.0)), "late, and nobody has missed it");
-    let Decision::Join(dead_at) = cache.decide(100.0) else { panic!("one flight at a time") };
-    assert_eq!(dead_at, cache.at(160.0));
-    let next = cache.launch(160.0);
-    assert!(!cache.state.depart(slow.flight, cache.at(160.0)));
-    assert!(cache.state.depart(next.flight, cache.at(160.0)));
-}
-
-#[test]
-fn a_flight_that_never_departed_does_not_put_off_the_next_one() {
-    let mut cache = Cache::new(0);
-    for _ in 0..100 {
-        let orders = cache.launch(5.0);
-        assert_eq!(orders.not_before, cache.at(5.0));
-        cache.state.abandon(orders.flight);
-    }
-    let orders = cache.launch(5.0);
-    assert!(cache.state.depart(orders.flight, cache.at(5.5)));
-    cache.state.abandon(orders.flight);
-    assert_eq!(cache.launch(5.5).not_before, cache.at(6.5), "counted from when it left");
-}
-
-#[test]
-fn an_abandoned_flight_is_followed_by_another() {
-    let mut cache = Cache::new(0);
-    let first = cache.launch(0.0);
-    cache.state.abandon(first.flight);
-    let second = cache.launch(5.0);
-    cache.state.abandon(first.flight);
-    assert!(matches!(cache.decide(5.0), Decision::Join(_)), "the second is not the first");
-    assert_ne!(first.flight, second.flight);
 }
 
 #[test]
