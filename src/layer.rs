@@ -40,7 +40,8 @@ use crate::{cache::TokenCache, error::Error, origin::Origin, service::OAuth};
 /// assert_eq!(api.clone().oneshot(there).await?.into_body().unwrap(), "Bearer abc");
 /// let elsewhere = Request::get("https://files.example.com/1").body(())?;
 /// assert_eq!(api.oneshot(elsewhere).await?.into_body(), None);
-/// # Ok::<(), tower::BoxError>(()) })
+/// # Ok::<(), tower::BoxError>(()) })?;
+/// # Ok::<(), tower::BoxError>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is stacked"]

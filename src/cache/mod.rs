@@ -20,7 +20,8 @@
 //! assert_ne!(tokens.token().await?.generation(), token.generation());
 //! assert_eq!(tokens.stats().minted, 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod builder;
