@@ -10,7 +10,10 @@ use std::{
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 use tower::BoxError;
 use tower_service::Service;
 
@@ -51,6 +54,7 @@ pin_project! {
 
 /// A request that waits for a token, then for its service.
 struct Waiting<S, B> {
+    tokens: TokenCache,
     token: Acquire,
     lease: Option<Arc<Lease>>,
     service: S,
@@ -70,13 +74,18 @@ where
     }
 
     pub(crate) fn waiting(tokens: TokenCache, service: S, request: Request<B>, now: Instant, until: Instant) -> Self {
+        let cache = tokens.clone();
         let token: Acquire = Box::pin(async move {
+            if Handle::try_current().is_err() {
+                // The cache says so; a timer would panic.
+                return tokens.acquire().await;
+            }
             timeout_at(until, tokens.acquire()).await.unwrap_or_else(|_| {
                 let after = until.saturating_duration_since(now);
                 Err(Error::new(Kind::Timeout { what: "waiting for a token", after }).with_transient(true))
             })
         });
-        let waiting = Waiting { token, lease: None, service, request: Some(request) };
+        let waiting = Waiting { tokens: cache, token, lease: None, service, request: Some(request) };
         Self { state: State::Waiting { waiting: Box::new(waiting) } }
     }
 }
@@ -131,6 +140,8 @@ where
             None => Arc::clone(self.lease.insert(ready!(self.token.as_mut().poll(cx))?.lease)),
         };
         ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
+        // That may have taken a while: a token which was replaced meanwhile would only be refused.
+        let lease = self.tokens.peek(Instant::now()).map_or(lease, |(grant, _)| grant.lease);
         let Some(mut request) = self.request.take() else {
             return Poll::Ready(Err("the response future was polled after completion".into()));
         };

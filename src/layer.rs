@@ -11,8 +11,9 @@ use crate::{cache::TokenCache, error::Error, origin::Origin, service::OAuth};
 /// # Where in the stack
 ///
 /// Inside [`RetryLayer`](crate::retry::RetryLayer), so that a replay comes by here again and gets the new token.
-/// Timeouts for one attempt belong inside it, so that the wait for a token does not count; a redirect layer may be on
-/// either side.
+/// Timeouts for one attempt belong inside it, so that the wait for a token does not count. A redirect layer belongs
+/// outside: each hop then comes by here. One inside keeps the token to its origin as well, if it removes credentials as
+/// tower-http's does, but the 401 of a stranger that it was sent to would count as a refusal of the token.
 ///
 /// # Origins
 ///
@@ -39,7 +40,8 @@ use crate::{cache::TokenCache, error::Error, origin::Origin, service::OAuth};
 /// assert_eq!(api.clone().oneshot(there).await?.into_body().unwrap(), "Bearer abc");
 /// let elsewhere = Request::get("https://files.example.com/1").body(())?;
 /// assert_eq!(api.oneshot(elsewhere).await?.into_body(), None);
-/// # Ok::<(), tower::BoxError>(()) })
+/// # Ok::<(), tower::BoxError>(()) })?;
+/// # Ok::<(), tower::BoxError>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is stacked"]

@@ -23,7 +23,8 @@ use crate::{error::Error, token::Token};
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// assert_eq!(tokens.token().await?.header(), "Bearer s3cr3t");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
     /// Obtains a token *other than* `rejected`.

@@ -51,6 +51,9 @@ impl Pilot {
         if Instant::now() < orders.not_before {
             sleep_until(orders.not_before).await;
         }
+        if !self.shared.depart(self.flight) {
+            return;
+        }
         let limit = self.shared.fetch_timeout();
         let source = Arc::clone(self.shared.source());
         let result = match timeout(limit, catch_panic(source, orders.rejected)).await {

@@ -94,12 +94,20 @@ impl Shared {
             }
         });
         let Some((orders, landings)) = departure else { return step };
-        self.counters.request();
         match (flight::launch(self, orders, landings), step) {
             // Without a runtime a valid token is still a valid token.
             (Err(error), Step::Wait(..)) => Step::Fail(error),
             (_, step) => step,
         }
+    }
+
+    /// Whether the token request is to be made.
+    pub(super) fn depart(&self, flight: u64) -> bool {
+        let departs = self.update(|locked| locked.state.depart(flight, Instant::now()));
+        if departs {
+            self.counters.request();
+        }
+        departs
     }
 
     pub(super) fn land(self: &Arc<Self>, flight: u64, result: Result<Token, Error>) -> Landing {
@@ -117,7 +125,7 @@ impl Shared {
                 let wait = error.retry_at().map(|at| at.saturating_duration_since(now));
                 warn!(%error, transient = error.is_transient(), code = error.oauth_code(), ?wait, "token refresh failed, cooling down");
             }
-            Landing::Superseded => debug!("the new token was rejected while it was under way"),
+            Landing::Superseded => debug!("token dropped: rejected or replaced by a newer one while it was under way"),
         }
         landing
     }

@@ -59,7 +59,7 @@ pub(super) struct Launch {
 pub(super) enum Landing {
     Token(Grant),
     Failed(Error),
-    /// It brought the very token that was refused while it was under way.
+    /// It brought the very token that was refused while it was under way, or an older one than is there by now.
     Superseded,
 }
 
@@ -71,6 +71,9 @@ struct Flight {
     dead_at: Instant,
     /// The generation it was told not to return.
     rejected: u64,
+    /// What [`State::asked_at`] was before it.
+    asked_before: Option<Instant>,
+    departed: bool,
 }
 
 /// The last token request failed.
@@ -154,9 +157,21 @@ impl State {
         }
     }
 
+    /// The token request leaves now, which may be late. `false` if it must not: it was given up for dead, and somebody
+    /// else asks by now.
+    pub(super) fn depart(&mut self, flight: u64, now: Instant) -> bool {
+        let Some(current) = self.flight.as_mut().filter(|current| current.id == flight) else { return false };
+        current.departed = true;
+        current.dead_at = now + self.rules.fetch_timeout * 2;
+        self.asked_at = Some(now);
+        true
+    }
+
     /// Nobody drives the flight any more: whoever comes next starts another.
     pub(super) fn abandon(&mut self, flight: u64) {
-        self.flight.take_if(|current| current.id == flight);
+        if let Some(unasked) = self.flight.take_if(|current| current.id == flight).filter(|flight| !flight.departed) {
+            self.asked_at = unasked.asked_before;
+        }
     }
 
     /// A resource server refused `token`: compare and swap. Whether a replay can carry another token.
@@ -197,15 +212,19 @@ impl State {
         let not_before = self.asked_at.map_or(now, |at| now.max(at + self.rules.min_interval));
         let id = self.next_flight;
         self.next_flight += 1;
-        self.asked_at = Some(not_before);
+        let asked_before = self.asked_at.replace(not_before);
         // By `fetch_timeout` it has ended by itself, if its runtime is driven at all.
         let dead_at = not_before + self.rules.fetch_timeout * 2;
         let rejected = self.rejected.as_ref().map_or(0, Token::generation);
-        self.flight = Some(Flight { id, dead_at, rejected });
+        self.flight = Some(Flight { id, dead_at, rejected, asked_before, departed: false });
         Launch { flight: id, not_before, dead_at, rejected: self.rejected.clone() }
     }
 
     fn publish(&mut self, token: Token, flight: Option<&Flight>, now: Instant, cache: &Weak<Shared>) -> Landing {
+        let newer = |held: &Arc<Lease>| held.token().sent_at() > token.sent_at();
+        if flight.is_none() && self.valid(now).is_some_and(newer) {
+            return Landing::Superseded;
+        }
         let unaware = |rejected: &Token| flight.is_none_or(|flight| flight.rejected != rejected.generation());
         if self.rejected.as_ref().is_some_and(|rejected| unaware(rejected) && rejected.same_secret(&token)) {
             return Landing::Superseded;

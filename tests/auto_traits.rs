@@ -1,0 +1,57 @@
+//! What may cross a thread, and what may be held across an await.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::fmt::Debug;
+
+use http::Request;
+use tower::util::BoxCloneSyncService;
+use tower_oauth2::{
+    Deadline, Error, OAuth, OAuthLayer, SourceFn, Token, TokenCache, TokenRejected, TokenSource,
+    cache::{Builder, Stats},
+    challenge::Challenge,
+    future::ResponseFuture,
+    source_fn,
+};
+
+type Inner = BoxCloneSyncService<Request<()>, http::Response<()>, tower::BoxError>;
+
+#[test]
+fn what_is_shared_is_send_sync_unpin_clone_and_debug() {
+    fn shared<T: Send + Sync + Unpin + Clone + Debug + 'static>() {}
+    shared::<Token>();
+    shared::<TokenCache>();
+    shared::<TokenRejected>();
+    shared::<Stats>();
+    shared::<Error>();
+    shared::<Deadline>();
+    shared::<Challenge>();
+    shared::<OAuthLayer>();
+    shared::<OAuth<()>>();
+    shared::<OAuth<Inner>>();
+    shared::<SourceFn<fn()>>();
+}
+
+#[test]
+fn what_is_used_once_is_send_and_debug() {
+    fn sent<T: Send + Debug + 'static>() {}
+    sent::<Builder>();
+    sent::<ResponseFuture<Inner, ()>>();
+}
+
+#[test]
+fn the_futures_of_a_cache_can_be_spawned() {
+    fn spawned(_: impl Future<Output = Result<Token, Error>> + Send) {}
+    fn of_any_source<S: TokenSource>(source: &S) {
+        spawned(source.token(None));
+    }
+    let source = source_fn(|_| std::future::ready(Token::new("a")));
+    of_any_source(&source);
+    spawned(TokenCache::new(source).token());
+}
+
+#[test]
+fn an_error_is_a_box_error() {
+    fn boxed<E: std::error::Error + Into<tower::BoxError>>() {}
+    boxed::<Error>();
+    assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
+}
