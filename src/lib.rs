@@ -69,7 +69,7 @@
 //! |---|---|
 //! | trace, request id | outermost: they are about what the caller asked for, waits and attempts included |
 //! | buffer | outside of all that waits; it never waits for a token, because `poll_ready` does not |
-//! | follow redirect | outside or inside of `OAuthLayer`: no token goes to another origin either way |
+//! | follow redirect | outside of `OAuthLayer`: each hop gets a token if it goes to an origin the token is for. Inside none leaks either, but a stranger's 401 would count against the token |
 //! | **`RetryLayer`** | outside of **`OAuthLayer`**: the other way round a replay would carry the refused token |
 //! | concurrency and rate limits | inside: what waits for a token, or backs off, holds no place |
 //! | timeout | inside for one attempt, outside for the whole |

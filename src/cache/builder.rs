@@ -46,9 +46,10 @@ impl Builder {
         self
     }
 
-    /// How long the source may take before that counts as a transient failure. Defaults to 30 s; one hour at the most.
+    /// How long the source may take before that counts as a transient failure. Defaults to 30 s; a millisecond at the least,
+    /// one hour at the most.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
-        self.rules.fetch_timeout = timeout.min(HOUR);
+        self.rules.fetch_timeout = timeout.clamp(Duration::from_millis(1), HOUR);
         self
     }
 

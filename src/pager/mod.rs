@@ -27,7 +27,8 @@
 //! let query = Query::get("https://api.example.com/users", "/users", Rule::next_url("/next"))?;
 //! let users: Vec<User> = Pager::new(api, query).items().try_collect().await?;
 //! assert_eq!(users.iter().map(|user| user.id).sum::<u32>(), 6);
-//! # Ok::<(), tower::BoxError>(()) })
+//! # Ok::<(), tower::BoxError>(()) })?;
+//! # Ok::<(), tower::BoxError>(())
 //! ```
 //!
 //! # Behavior

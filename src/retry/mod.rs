@@ -16,7 +16,8 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! api.oneshot(Request::get("https://api.example.com/").body(())?).await?;
 //! assert_eq!(stats.stats().retries, 0);
-//! # Ok::<(), BoxError>(()) })
+//! # Ok::<(), BoxError>(()) })?;
+//! # Ok::<(), BoxError>(())
 //! ```
 //!
 //! # When
