@@ -106,7 +106,8 @@ impl Members {
         let mut next = || values.next().flatten();
         Ok(Self {
             access_token: next().and_then(text).map(Zeroizing::new),
-            token_type: next().and_then(text),
+            // What is neither a string nor null is a type that nobody knows.
+            token_type: next().and_then(|value| serde_json::from_str(value.get()).unwrap_or(Some(String::new()))),
             expires_in: next().and_then(lifetime),
             error: next().and_then(text).filter(|code| !code.trim().is_empty()),
             description: next().and_then(text),

@@ -55,7 +55,7 @@ fn only_bearer_is_accepted_in_any_case_and_when_unsaid() {
         let token = decode(200, &[], &format!(r#"{{"access_token":"abc","token_type":{kind}}}"#)).expect(kind);
         assert_eq!(token.header(), "Bearer abc");
     }
-    for kind in [r#""DPoP""#, r#""mac""#, r#""N_A""#, r#""Bearer x""#] {
+    for kind in [r#""DPoP""#, r#""mac""#, r#""N_A""#, r#""Bearer x""#, r#""""#, "7", "{}", r#"["Bearer"]"#] {
         let error = decode(200, &[], &format!(r#"{{"access_token":"abc","token_type":{kind}}}"#)).expect_err(kind);
         assert!(!error.is_transient(), "{kind}");
         assert!(error.to_string().contains("token_type"), "{error}");
