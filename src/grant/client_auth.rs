@@ -87,10 +87,18 @@ impl ClientAuth {
         Ok(())
     }
 
-    /// `text` without the secret, in case a server echoes it.
-    pub(super) fn redact(&self, text: String) -> Option<String> {
-        let leaks = self.secret().is_some_and(|secret| text.contains(secret));
-        (!leaks).then_some(text)
+    /// Whether `text` has the secret in it, in any form in which it could have been sent: a server may echo what it got.
+    pub(super) fn is_echoed_in(&self, text: &str) -> bool {
+        let Some(secret) = self.secret() else { return false };
+        let form = Zeroizing::new(form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>());
+        let encoded = [&*encode(secret), &*form].map(|secret| Zeroizing::new(secret.to_ascii_lowercase()));
+        // The case of a percent-encoding is a matter of taste.
+        let lower = Zeroizing::new(text.to_ascii_lowercase());
+        let headers = [format!("{}:{secret}", self.id), format!("{}:{}", *encode(&self.id), *encode(secret))]
+            .map(|pair| Zeroizing::new(STANDARD.encode(Zeroizing::new(pair).as_bytes())));
+        text.contains(secret)
+            || encoded.iter().any(|secret| lower.contains(secret.as_str()))
+            || headers.iter().any(|header| text.contains(header.as_str()))
     }
 
     fn secret(&self) -> Option<&str> {

@@ -80,18 +80,19 @@ impl<S> ClientCredentials<S> {
     pub fn scope(mut self, scope: impl AsRef<str>) -> Self {
         let scope = scope.as_ref().trim();
         match self.params.iter_mut().find(|(name, _)| name == "scope") {
-            Some((_, scopes)) if !scope.is_empty() => {
+            _ if scope.is_empty() => self,
+            Some((_, scopes)) => {
                 scopes.push(' ');
                 scopes.push_str(scope);
                 self
             }
-            Some(_) => self,
             None => self.push("scope", scope),
         }
     }
 
-    /// Asks for a token for this audience, as Auth0 and others want it. None by default.
-    pub fn audience(self, audience: impl AsRef<str>) -> Self {
+    /// Asks for a token for this audience, as Auth0 and others want it. The last one counts. None by default.
+    pub fn audience(mut self, audience: impl AsRef<str>) -> Self {
+        self.params.retain(|(name, _)| name != "audience");
         self.push("audience", audience.as_ref())
     }
 

@@ -126,10 +126,18 @@ where
         let sent_at = Instant::now();
         let response = http.call(request).await.map_err(|error| silent(error.into()))?;
         let (head, body) = response.into_parts();
-        self.refuse_encoding(&head.headers)?;
-        let body = self.collect(body).await?;
+        let body = match self.read(&head.headers, body).await {
+            // A refusal stays a refusal, and an outage an outage, whatever page comes with it.
+            Err(_) if !head.status.is_success() => Zeroizing::default(),
+            body => body?,
+        };
         let answer = Answer { host: &self.host, auth, status: head.status, headers: &head.headers, body, sent_at };
         answer.decode()
+    }
+
+    async fn read(&self, headers: &HeaderMap, body: R) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.refuse_encoding(headers)?;
+        self.collect(body).await
     }
 
     /// None was asked for, and unpacking is how a small answer becomes a large one.

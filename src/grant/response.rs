@@ -63,18 +63,25 @@ impl Answer<'_> {
 
     fn refused(&self, code: Option<String>, description: Option<String>) -> Error {
         let transient = is_transient(self.status, code.as_deref(), description.as_deref());
-        let description = description.and_then(|description| self.auth.redact(clean(&description, 200)));
+        let description = description.and_then(|description| self.presentable(&description, 200));
         let error = Error::new(Kind::Refused {
             host: self.host.into(),
             status: self.status,
-            code: code.and_then(|code| self.auth.redact(clean(&code, 64))).map(Into::into),
-            description: description.filter(|description| !description.is_empty()).map(Into::into),
+            code: code.and_then(|code| self.presentable(&code, 64)).map(Into::into),
+            description: description.map(Into::into),
         });
         let error = error.with_transient(transient);
         match retry_after(self.headers, std::time::SystemTime::now()) {
             Some(after) if transient => error.with_retry_after(after),
             _ => error,
         }
+    }
+
+    /// What a server says, fit to be shown. Looked through before it is cut: half a secret is one too.
+    fn presentable(&self, text: &str, max: usize) -> Option<String> {
+        let cleaned = clean(text);
+        let leaks = self.auth.is_echoed_in(text) || self.auth.is_echoed_in(&cleaned);
+        (!leaks && !cleaned.is_empty()).then(|| cleaned.chars().take(max).collect())
     }
 
     fn unusable(&self, problem: impl Into<Cow<'static, str>>) -> Error {
@@ -99,7 +106,8 @@ impl Members {
         let mut next = || values.next().flatten();
         Ok(Self {
             access_token: next().and_then(text).map(Zeroizing::new),
-            token_type: next().and_then(text),
+            // What is neither a string nor null is a type that nobody knows.
+            token_type: next().and_then(|value| serde_json::from_str(value.get()).unwrap_or(Some(String::new()))),
             expires_in: next().and_then(lifetime),
             error: next().and_then(text).filter(|code| !code.trim().is_empty()),
             description: next().and_then(text),
@@ -132,13 +140,14 @@ fn is_transient(status: StatusCode, code: Option<&str>, description: Option<&str
     overloaded || says_so || limited
 }
 
-/// Printable, on one line, without characters that steer a terminal or turn text around, and not longer than `max`.
-fn clean(text: &str, max: usize) -> String {
+/// Printable, on one line, without characters that steer a terminal or turn text around.
+fn clean(text: &str) -> String {
     let steers = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    text.chars().map(|c| if steers(c) { ' ' } else { c }).take(max).collect::<String>().trim().to_owned()
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

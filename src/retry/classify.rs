@@ -104,10 +104,11 @@ fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
 fn io_error(error: &io::Error) -> Option<Finding> {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable => {
-            Some(Finding::Failed(Processed::No))
-        }
-        Kind::ConnectionReset
+        Kind::ConnectionRefused | Kind::AddrNotAvailable => Some(Finding::Failed(Processed::No)),
+        // A host or network can become unreachable after the request was sent; a client that knows better says so itself.
+        Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::ConnectionReset
         | Kind::ConnectionAborted
         | Kind::BrokenPipe
         | Kind::NotConnected

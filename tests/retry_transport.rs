@@ -1,0 +1,280 @@
+//! What hyper's and h2's errors of real connections mean to the policy: one row of its table each.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower_oauth2::retry::{RetryLayer, RetryPolicy};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn a_refused_connection_is_tried_again_for_any_method() {
+    // Taken and given back, so that nobody listens.
+    let addr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for method in [Method::GET, Method::POST] {
+        let policy = policy();
+        let error = send(&policy, addr, method.clone(), http1()).await.unwrap_err();
+        assert_eq!(policy.stats().retries, 3, "{method}");
+        assert!(error.downcast_ref::<hyper_util::client::legacy::Error>().unwrap().is_connect(), "passed through");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_before_the_head_is_tried_again_if_repeatable() {
+    for ending in [Ending::Reset, Ending::Close, Ending::HalfHead] {
+        for (method, retried) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)] {
+            let (addr, connections) = server(ending, 2).await;
+            let policy = policy();
+            let result = send(&policy, addr, method.clone(), http1()).await;
+            assert_eq!(result.is_ok(), retried, "{ending:?} {method}: {result:?}");
+            assert_eq!(connections.load(Ordering::SeqCst), if retried { 3 } else { 1 }, "{ending:?} {method}");
+            assert_eq!(policy.stats().retries, if retried { 2 } else { 0 }, "{ending:?} {method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_http_is_not_tried_again() {
+    let (addr, connections) = server(Ending::Nonsense, usize::MAX).await;
+    let policy = policy();
+    assert!(send(&policy, addr, Method::GET, http1()).await.is_err());
+    assert_eq!((connections.load(Ordering::SeqCst), policy.stats().retries), (1, 0));
+}
+
+#[tokio::test]
+async fn a_request_body_that_fails_is_not_tried_again() {
+    #[derive(Clone)]
+    struct Failing;
+    impl http_body::Body for Failing {
+        type Data = Bytes;
+        type Error = io::Error;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, io::Error>>> {
+            std::task::Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
+        }
+    }
+    let (addr, _) = server(Ending::Close, 0).await;
+    let policy = policy();
+    let client: Client<HttpConnector, Failing> = Client::builder(TokioExecutor::new()).build_http();
+    let stack = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).map_err(BoxError::from).service(client);
+    let request = Request::put(format!("http://{addr}/")).body(Failing).unwrap();
+    let error = timeout(LIMIT, stack.oneshot(request)).await.unwrap().unwrap_err();
+    assert_eq!(policy.stats().retries, 0, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_tried_again_for_any_method() {
+    for (reason, method, retried) in [
+        (h2::Reason::REFUSED_STREAM, Method::POST, true),
+        (h2::Reason::REFUSED_STREAM, Method::GET, true),
+        (h2::Reason::INTERNAL_ERROR, Method::GET, true),
+        (h2::Reason::INTERNAL_ERROR, Method::POST, false),
+        (h2::Reason::CANCEL, Method::POST, false),
+    ] {
+        let (addr, streams) = http2_server(Fault::Reset(reason)).await;
+        let policy = policy();
+        let result = send(&policy, addr, method.clone(), http2()).await;
+        assert_eq!(result.is_ok(), retried, "{reason} {method}: {result:?}");
+        assert_eq!(streams.load(Ordering::SeqCst), if retried { 2 } else { 1 }, "{reason} {method}");
+    }
+}
+
+#[tokio::test]
+async fn a_goaway_before_the_request_is_tried_again_for_any_method() {
+    for method in [Method::POST, Method::GET] {
+        let (addr, connections) = goaway_server(0).await;
+        let result = send(&policy(), addr, method.clone(), http2()).await;
+        assert_eq!(result.unwrap().status(), StatusCode::OK, "{method}");
+        assert_eq!(connections.load(Ordering::SeqCst), 2, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_goaway_after_the_request_leaves_it_open_whether_it_was_processed() {
+    for (method, retried) in [(Method::POST, false), (Method::GET, true)] {
+        // Stream 1 was the last that the server looked at, and the connection closes without an answer to it.
+        let (addr, connections) = goaway_server(1).await;
+        let result = send(&policy(), addr, method.clone(), http2()).await;
+        assert_eq!(result.is_ok(), retried, "{method}: {result:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), if retried { 2 } else { 1 }, "{method}");
+    }
+}
+
+type Http = Client<HttpConnector, Full<Bytes>>;
+
+/// Without pauses that a test would have to sit out.
+fn policy() -> RetryPolicy {
+    RetryPolicy::new().backoff(Duration::from_millis(1), Duration::from_millis(1))
+}
+
+fn http1() -> Http {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+fn http2() -> Http {
+    // Its own retries would hide what we look for.
+    Client::builder(TokioExecutor::new()).http2_only(true).retry_canceled_requests(false).build_http()
+}
+
+async fn send(
+    policy: &RetryPolicy,
+    addr: SocketAddr,
+    method: Method,
+    http: Http,
+) -> Result<Response<Incoming>, BoxError> {
+    let stack = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).map_err(BoxError::from).service(http);
+    let body = Full::from("body");
+    let request = Request::builder().method(method).uri(format!("http://{addr}/")).body(body).unwrap();
+    timeout(LIMIT, stack.oneshot(request)).await.expect("bounded")
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Reset,
+    Close,
+    HalfHead,
+    Nonsense,
+}
+
+/// Ends the first `faults` connections like that, after it has read the request, and answers on all further ones.
+async fn server(ending: Ending, faults: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if counter.fetch_add(1, Ordering::SeqCst) >= faults {
+                read_request(&mut stream).await;
+                let _gone = stream.write_all(OK).await;
+                continue;
+            }
+            match ending {
+                Ending::Reset => {
+                    // What was not read makes the kernel reset the connection.
+                    assert!(stream.peek(&mut [0]).await.unwrap() > 0);
+                    continue;
+                }
+                Ending::Close => read_request(&mut stream).await,
+                Ending::HalfHead => {
+                    read_request(&mut stream).await;
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le").await.unwrap();
+                }
+                Ending::Nonsense => {
+                    read_request(&mut stream).await;
+                    stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n\r\n").await.unwrap();
+                }
+            }
+            stream.shutdown().await.unwrap();
+        }
+    });
+    (addr, connections)
+}
+
+async fn read_request(stream: &mut TcpStream) {
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"body") {
+        let mut chunk = [0; 1024];
+        match stream.read(&mut chunk).await {
+            Ok(length) if length > 0 => seen.extend_from_slice(&chunk[..length]),
+            _ => return,
+        }
+    }
+}
+
+enum Fault {
+    Reset(h2::Reason),
+}
+
+/// Resets the first stream that it sees, and answers all further ones.
+async fn http2_server(Fault::Reset(reason): Fault) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let streams = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&streams);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    if counter.fetch_add(1, Ordering::SeqCst) == 0 {
+                        respond.send_reset(reason);
+                    } else {
+                        respond.send_response(Response::new(()), true).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (addr, streams)
+}
+
+/// Answers a request on the first connection with a `GOAWAY` that names `last` as the last stream it looked at, written
+/// by hand because h2 does not lie; serves on the second.
+async fn goaway_server(last: u8) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        counter.fetch_add(1, Ordering::SeqCst);
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        stream.write_all(&settings).await.unwrap();
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).await.unwrap();
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+            stream.read_exact(&mut vec![0; length]).await.unwrap();
+            // The end of the request's stream, with its body.
+            if head[3] == 0 && head[4] & 1 == 1 {
+                break;
+            }
+        }
+        stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Until the client has let go, so that no reset overtakes the frame.
+        while stream.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {}
+
+        while let Ok((stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                respond.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    });
+    (addr, connections)
+}
+
+/// Nothing here takes a hundredth of it.
+const LIMIT: Duration = Duration::from_secs(20);
