@@ -89,7 +89,8 @@
 //! # Events
 //!
 //! With [`tracing`](https://docs.rs/tracing), at `debug`: `token refreshed`, `token rejected`, `retrying`, `retrying the
-//! token request`; at `warn`: `token refresh failed, cooling down`, `giving up`, `asking for the page again`. Their fields
+//! token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
+//! (at `debug`, where nothing was tried), `asking for the page again`. Their fields
 //! are numbers, names and errors, never a secret.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

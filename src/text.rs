@@ -6,9 +6,9 @@ pub(crate) fn clean(text: &str, max: usize) -> String {
 }
 
 fn steers(c: char) -> bool {
-    let invisible =
-        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    c.is_control() || invisible
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ mod tests {
 
     #[test]
     fn nothing_that_steers_a_terminal_is_left() {
-        assert_eq!(clean("a\r\n\u{1b}[31mb\u{202e}c\u{9b}", 80), "a   [31mb c");
+        assert_eq!(clean("a\r\n\u{1b}[31mb\u{202e}\u{61c}c\u{9b}", 80), "a   [31mb  c");
         assert_eq!(clean("  äöü  ", 4), "äö");
         assert_eq!(clean("\0\0", 4), "");
     }

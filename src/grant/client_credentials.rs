@@ -118,7 +118,8 @@ impl<S> ClientCredentials<S> {
         Ok(self.push(name, value.as_ref()))
     }
 
-    /// How long asking may take, all attempts and pauses included. Defaults to 10 s; five minutes at the most.
+    /// How long asking may take, all attempts and pauses included. Defaults to 10 s; five minutes at the most, but no longer
+    /// than the cache's [`fetch_timeout`](crate::cache::Builder::fetch_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.endpoint.timeout = timeout.min(Duration::from_secs(300));
         self

@@ -13,7 +13,7 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower::BoxError;
 use tower_service::Service;
 use tracing::debug;
@@ -88,14 +88,15 @@ where
         let give_up_at = Instant::now() + self.timeout;
         let mut attempt = 1;
         loop {
-            // Half of what is left, so that one lost packet does not use up the time of all attempts.
-            let left = give_up_at.saturating_duration_since(Instant::now());
-            let share = if attempt < self.attempts { left / 2 } else { left };
-            let outcome = timeout(share, self.attempt(auth, form())).await;
+            // Each may take all that is left: shares of it would fail a server that is slow and well.
+            let outcome = timeout_at(give_up_at, self.attempt(auth, form())).await;
             let error = match outcome {
                 Ok(Ok(token)) => return Ok(token),
                 Ok(Err(error)) => error,
-                Err(_) => Error::new(Kind::Timeout { what: "the token request", after: share }).with_transient(true),
+                Err(_) => {
+                    let timeout = Kind::Timeout { what: "the token request", after: self.timeout };
+                    return Err(Error::new(timeout).with_transient(true));
+                }
             };
             let pause = self.pause(attempt);
             let worth_it = attempt < self.attempts && is_worth_another(&error);
@@ -126,10 +127,12 @@ where
         let sent_at = Instant::now();
         let response = http.call(request).await.map_err(|error| silent(error.into()))?;
         let (head, body) = response.into_parts();
-        let body = match self.read(&head.headers, body).await {
-            // A refusal stays a refusal, and an outage an outage, whatever page comes with it.
-            Err(_) if !head.status.is_success() => Zeroizing::default(),
-            body => body?,
+        let body = self.read(&head.headers, body);
+        let body = if head.status.is_success() {
+            body.await?
+        } else {
+            // A refusal stays a refusal, and an outage an outage, whatever page comes with it, or does not come.
+            timeout(ERROR_PAGE_TIMEOUT, body).await.ok().and_then(Result::ok).unwrap_or_default()
         };
         let answer = Answer { host: &self.host, auth, status: head.status, headers: &head.headers, body, sent_at };
         answer.decode()
@@ -194,4 +197,5 @@ fn is_worth_another(error: &Error) -> bool {
 }
 
 const MAX_BYTES: usize = 64 * 1024;
+const ERROR_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

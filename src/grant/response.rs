@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Kind},
     json::{self, Pointer},
     retry_after::retry_after,
+    text::clean,
     token::{MAX_LIFETIME, Token},
 };
 
@@ -79,7 +80,7 @@ impl Answer<'_> {
 
     /// What a server says, fit to be shown. Looked through before it is cut: half a secret is one too.
     fn presentable(&self, text: &str, max: usize) -> Option<String> {
-        let cleaned = clean(text);
+        let cleaned = clean(text, usize::MAX);
         let leaks = self.auth.is_echoed_in(text) || self.auth.is_echoed_in(&cleaned);
         (!leaks && !cleaned.is_empty()).then(|| cleaned.chars().take(max).collect())
     }
@@ -138,16 +139,6 @@ fn is_transient(status: StatusCode, code: Option<&str>, description: Option<&str
     let limited = code == Some("invalid_request")
         && description.is_some_and(|text| text.to_ascii_lowercase().starts_with("rate limit exceeded"));
     overloaded || says_so || limited
-}
-
-/// Printable, on one line, without characters that steer a terminal or turn text around.
-fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]

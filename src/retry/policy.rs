@@ -235,7 +235,13 @@ where
                 count(&self.config.counters.given_up);
                 let elapsed = now.saturating_duration_since(self.session.started.unwrap_or(now));
                 let attempts = self.session.sent;
-                warn!(status, attempts, ?elapsed, ?stopped, "giving up");
+                match stopped {
+                    // Nothing was tried: an answer like any other.
+                    Stopped::NotRepeatable | Stopped::Unauthorized if attempts == 1 => {
+                        debug!(status, attempts, ?elapsed, ?stopped, "giving up");
+                    }
+                    _ => warn!(status, attempts, ?elapsed, ?stopped, "giving up"),
+                }
                 if let Ok(response) = result {
                     response.extensions_mut().insert(RetryOutcome { attempts, elapsed, stopped });
                 }
