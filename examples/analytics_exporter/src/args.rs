@@ -76,6 +76,22 @@ pub struct Args {
     pub max_retry_after: Duration,
 }
 
+// === impl Args ===
+
+impl Args {
+    /// From the command line and the environment. What is blank was not said.
+    pub fn read() -> Self {
+        Self::parse().without_blanks()
+    }
+
+    fn without_blanks(mut self) -> Self {
+        for text in [&mut self.region, &mut self.api_url, &mut self.token_url, &mut self.scope] {
+            text.take_if(|text| text.trim().is_empty());
+        }
+        self
+    }
+}
+
 /// What the API's pages look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Shape {
