@@ -42,9 +42,7 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     };
     let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
-
-    let mut export = Export::new(args, api, sink, progress)?;
+    let mut export = Export::new(args, api, progress)?;
     let result = tokio::select! {
         result = export.pages(args, query) => result,
         _ = signal::ctrl_c() => Err(Failure::interrupted()),
@@ -57,11 +55,11 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
 }
 
 struct Export {
-    api: Api,
     token_host: String,
     tokens: TokenCache,
     policy: RetryPolicy,
     http: HttpsClient,
+    oauth: OAuthLayer,
     sink: Sink,
     progress: Progress,
     pages: u64,
@@ -71,19 +69,23 @@ struct Export {
 // === impl Export ===
 
 impl Export {
-    fn new(args: &Args, api: Api, sink: Sink, progress: Progress) -> Result<Self, Failure> {
+    /// Touches the output only when nothing else is left that could be wrong here.
+    fn new(args: &Args, api: Api, progress: Progress) -> Result<Self, Failure> {
         let patience = Patience::from(args);
         let http = HttpsClient::builder().connect_timeout(patience.connect).build()?;
         let mut grant = ClientCredentials::new(http.clone(), &api.token_url, api.auth.clone())?;
         if let Some(scope) = &args.scope {
             grant = grant.scope(scope);
         }
+        let tokens = TokenCache::new(grant);
+        let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?;
+        let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
         Ok(Self {
             token_host: host_of(&api.token_url),
-            tokens: TokenCache::new(grant),
+            tokens,
             policy: RetryPolicy::new().max_attempts(8).max_retry_after(patience.max_retry_after),
-            api,
             http,
+            oauth,
             sink,
             progress,
             pages: 0,
@@ -96,7 +98,7 @@ impl Export {
         let patience = Patience::from(args);
         let stack = ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
-            .layer(OAuthLayer::for_origin(&self.api.base_url, self.tokens.clone())?)
+            .layer(self.oauth.clone())
             .layer(TimeoutLayer::new(patience.request))
             .layer(DecompressionLayer::new())
             .service(self.http.clone());
