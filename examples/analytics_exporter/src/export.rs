@@ -79,6 +79,10 @@ impl Export {
         }
         let tokens = TokenCache::new(grant);
         let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?;
+        if let Some(path) = &args.summary {
+            // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
+            Summary::default().save(path).map_err(|error| Failure::output(path, &error))?;
+        }
         let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
         Ok(Self {
             token_host: host_of(&api.token_url),
@@ -133,10 +137,11 @@ impl Export {
             elapsed: Instant::now().saturating_duration_since(self.started),
         };
         self.progress.clear();
-        if let Some(path) = &args.summary {
-            summary.save(path).map_err(|error| Failure::output(path, &error))?;
-        }
-        result.map(|()| summary).map_err(|failure| failure.after(summary.records))
+        let saved = args.summary.as_ref().map_or(Ok(()), |path| {
+            summary.save(path).map_err(|error| Failure::output(path, &error))
+        });
+        // What ended the run matters more than that nobody could be told.
+        result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records))
     }
 }
 
