@@ -4,7 +4,7 @@ use std::{env, fmt, fs, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
-use tower_oauth2::{genesys::Region, grant::ClientAuth};
+use tower_oauth2::{genesys::Region, grant::ClientAuth, retry::RetryPolicy};
 
 use crate::{args::Args, failure::Failure};
 
@@ -154,6 +154,17 @@ pub struct Patience {
     pub max_retry_after: Duration,
 }
 
+// === impl Patience ===
+
+impl Patience {
+    /// With a deadline that leaves room for every wait and every attempt that is allowed.
+    pub fn policy(&self) -> RetryPolicy {
+        let attempt = self.request.saturating_add(self.max_retry_after.max(LONGEST_BACKOFF).mul_f64(1.2));
+        let policy = RetryPolicy::new().max_attempts(ATTEMPTS).max_retry_after(self.max_retry_after);
+        policy.deadline(attempt.saturating_mul(ATTEMPTS))
+    }
+}
+
 impl From<&Args> for Patience {
     fn from(args: &Args) -> Self {
         Self {
@@ -165,6 +176,8 @@ impl From<&Args> for Patience {
     }
 }
 
+const ATTEMPTS: u32 = 8;
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 const CLIENT_ID: &str = "GENESYS_CLIENT_ID";
 const CLIENT_SECRET: &str = "GENESYS_CLIENT_SECRET";
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

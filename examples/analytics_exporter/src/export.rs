@@ -94,7 +94,7 @@ impl Export {
         Ok(Self {
             token_host: host_of(&api.token_url),
             tokens,
-            policy: RetryPolicy::new().max_attempts(8).max_retry_after(patience.max_retry_after),
+            policy: patience.policy(),
             http,
             oauth,
             sink,
