@@ -60,6 +60,7 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
 }
 
 struct Export {
+    api_host: String,
     token_host: String,
     tokens: TokenCache,
     policy: RetryPolicy,
@@ -92,6 +93,7 @@ impl Export {
         }
         let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
         Ok(Self {
+            api_host: host_of(&api.base_url),
             token_host: host_of(&api.token_url),
             tokens,
             policy: patience.policy(),
@@ -127,7 +129,7 @@ impl Export {
     }
 
     fn write(&mut self, args: &Args, page: Result<Page, Error>) -> Result<(), Failure> {
-        let page = page.map_err(|error| Failure::of_pager(&error, &self.token_host))?;
+        let page = page.map_err(|error| Failure::of_pager(&error, &self.api_host, &self.token_host))?;
         // Tells the runtime that this thread waits for a disk.
         block_in_place(|| self.sink.write(&page)).map_err(|error| Failure::output(&args.output, &error))?;
         self.pages += 1;
