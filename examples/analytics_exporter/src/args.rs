@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     pub shape: Shape,
 
-    /// JSON object with filters to merge into the query
+    /// JSON object with filters to merge into the query, such as segmentFilters; neither its period nor its paging
     #[arg(long, value_name = "FILE")]
     pub query: Option<PathBuf>,
 
@@ -102,6 +102,19 @@ pub enum Shape {
     Results,
     /// entities and a next_page token
     Entities,
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// The members of a query that flags decide on, and those flags.
+    pub const fn reserved(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Details => &[("interval", "--from and --to"), ("paging", "--page-size")],
+            Self::Results => &[("dateFrom", "--from"), ("dateTo", "--to"), ("size", "--page-size")],
+            Self::Entities => &[("time_filter", "--from and --to"), ("size", "--page-size")],
+        }
+    }
 }
 
 /// A number of seconds, or a duration with a unit; not zero, not negative, a day at the most.

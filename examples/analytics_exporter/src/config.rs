@@ -104,13 +104,16 @@ impl Period {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, or is not a JSON object.
+/// If the file cannot be read, is not a JSON object, or says what flags say.
 pub fn filters(args: &Args) -> Result<Map<String, Value>, Failure> {
     let Some(path) = &args.query else { return Ok(Map::new()) };
     let unusable = |problem: String| Failure::usage(format!("--query {}: {problem}", path.display()));
     let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     match serde_json::from_slice(&text).map_err(|error| unusable(format!("not JSON: {error}")))? {
-        Value::Object(filters) => Ok(filters),
+        Value::Object(filters) => match args.shape.reserved().iter().find(|(member, _)| filters.contains_key(*member)) {
+            Some((member, flags)) => Err(unusable(format!("{member} is not a filter: say {flags}, and leave it out"))),
+            None => Ok(filters),
+        },
         _ => Err(unusable("not a JSON object".into())),
     }
 }
