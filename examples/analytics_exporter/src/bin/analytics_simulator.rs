@@ -1,6 +1,12 @@
 //! `analytics_simulator`: the simulator of the exporter, on a port of its own, for any client.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use analytics_exporter::{
     args::duration,
@@ -102,17 +108,22 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let simulator = Simulator::serve(analytics(&args)?, args.listen).await?;
-    println!("listening on {}", simulator.url());
-    println!("try: {}", hint(&args, &simulator));
+    say(&format!("listening on {}\ntry: {}\n", simulator.url(), hint(&args, &simulator)));
     stopped().await;
     let stats = format!("{:#}\n", simulator.stats());
     match &args.stats {
         Some(path) => std::fs::write(path, stats).map_err(|error| Failure::output(path, &error)),
         None => {
-            print!("{stats}");
+            say(&stats);
             Ok(())
         }
     }
+}
+
+fn say(text: &str) {
+    let mut out = io::stdout();
+    // Whoever started it may have stopped listening; its clients have not.
+    let _unheard = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn analytics(args: &Args) -> Result<Analytics, Failure> {
