@@ -140,7 +140,7 @@ Environment:
 
 Exit codes:
   0 everything was exported    2 usage or configuration    3 authentication
-  1 the output failed          4 the API refused           130 interrupted";
+  1 the output failed          4 the API refused           130 interrupted, 143 terminated";
 
 #[cfg(test)]
 mod tests {

@@ -110,10 +110,14 @@ pub fn filters(args: &Args) -> Result<Map<String, Value>, Failure> {
     let unusable = |problem: String| Failure::usage(format!("--query {}: {problem}", path.display()));
     let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     match serde_json::from_slice(&text).map_err(|error| unusable(format!("not JSON: {error}")))? {
-        Value::Object(filters) => match args.shape.reserved().iter().find(|(member, _)| filters.contains_key(*member)) {
-            Some((member, flags)) => Err(unusable(format!("{member} is not a filter: say {flags}, and leave it out"))),
-            None => Ok(filters),
-        },
+        Value::Object(filters) => {
+            match args.shape.reserved().iter().find(|(member, _)| filters.contains_key(*member)) {
+                Some((member, flags)) => {
+                    Err(unusable(format!("{member} is not a filter: say {flags}, and leave it out")))
+                }
+                None => Ok(filters),
+            }
+        }
         _ => Err(unusable("not a JSON object".into())),
     }
 }

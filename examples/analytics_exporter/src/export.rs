@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use tokio::{signal, task::block_in_place, time::Instant};
+use tokio::{task::block_in_place, time::Instant};
 use tower::{ServiceBuilder, timeout::TimeoutLayer};
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
@@ -26,6 +26,7 @@ use crate::{
     query,
     simulator::Simulator,
     sink::Sink,
+    stop,
     summary::Summary,
 };
 
@@ -48,11 +49,13 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let mut export = Export::new(args, api, progress)?;
+    let (watch, told) = stop::watch(export.progress.clone());
     let result = tokio::select! {
         result = export.pages(args, query) => result,
-        _ = signal::ctrl_c() => Err(Failure::interrupted()),
+        Ok(signal) = told => Err(Failure::stopped(signal)),
     };
     let result = export.finish(args, result);
+    watch.abort();
     if let (Some(simulator), false) = (&simulator, args.quiet) {
         export.progress.say(&simulator.report());
     }
@@ -154,9 +157,10 @@ impl Export {
             elapsed: Instant::now().saturating_duration_since(self.started),
         };
         self.progress.clear();
-        let saved = args.summary.as_ref().map_or(Ok(()), |path| {
-            summary.save(path).map_err(|error| Failure::output(path, &error))
-        });
+        let saved = args
+            .summary
+            .as_ref()
+            .map_or(Ok(()), |path| summary.save(path).map_err(|error| Failure::output(path, &error)));
         // What ended the run matters more than that nobody could be told.
         result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records))
     }

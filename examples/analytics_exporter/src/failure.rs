@@ -4,6 +4,8 @@ use std::{error::Error as StdError, fmt, io, path::Path};
 
 use tower_oauth2::{Error as TokenError, pager};
 
+use crate::stop::Signal;
+
 /// Why the run failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -31,8 +33,13 @@ impl Failure {
         Self { code, message: format!("cannot write {}: {error}", path.display()), hint: None }
     }
 
-    pub fn interrupted() -> Self {
-        Self { code: 130, message: "interrupted".into(), hint: None }
+    /// Somebody wants the run to end.
+    pub fn stopped(signal: Signal) -> Self {
+        let (code, message) = match signal {
+            Signal::Interrupt => (130, "interrupted"),
+            Signal::Terminate => (143, "terminated"),
+        };
+        Self { code, message: message.into(), hint: None }
     }
 
     /// Says what was exported before it.
@@ -76,7 +83,9 @@ impl Failure {
             Some(401) => (3, Some("the API refuses the tokens it is sent: are API and token URL of the same region?")),
             Some(403) => (4, Some("give the client's role the permission analytics:conversationDetail:view")),
             Some(429) => (4, Some("the API asks for a longer wait than --max-retry-after, or limits without end")),
-            Some(503) => (4, Some("the API was down at every attempt, or asks for a longer wait than --max-retry-after")),
+            Some(503) => {
+                (4, Some("the API was down at every attempt, or asks for a longer wait than --max-retry-after"))
+            }
             _ if error.kind() == pager::ErrorKind::Config => (2, None),
             _ => (4, None),
         };

@@ -12,9 +12,9 @@ use analytics_exporter::{
     args::duration,
     failure::Failure,
     simulator::{ID, SECRET, Simulator},
+    stop,
 };
 use clap::Parser;
-use tokio::signal;
 use tower_oauth2::testing::{Analytics, Faults, Issuer};
 
 /// Serves an authorization server and a conversation analytics API like Genesys Cloud's on one port, until it is
@@ -109,7 +109,7 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), Failure> {
     let simulator = Simulator::serve(analytics(&args)?, args.listen).await?;
     say(&format!("listening on {}\ntry: {}\n", simulator.url(), hint(&args, &simulator)));
-    stopped().await;
+    stop::asked().await;
     let stats = format!("{:#}\n", simulator.stats());
     match &args.stats {
         Some(path) => std::fs::write(path, stats).map_err(|error| Failure::output(path, &error)),
@@ -165,19 +165,4 @@ fn hint(args: &Args, simulator: &Simulator) -> String {
     format!(
         "GENESYS_CLIENT_ID={id} GENESYS_CLIENT_SECRET={secret} analytics_exporter --api-url {url} --token-url {url}/oauth/token"
     )
-}
-
-async fn stopped() {
-    #[cfg(unix)]
-    if let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = signal::ctrl_c() => {}
-        }
-        return;
-    }
-    // Without a handler there is nothing to wait for but the end of the process.
-    if signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
