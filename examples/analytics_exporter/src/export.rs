@@ -48,7 +48,7 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     };
     let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let mut export = Export::new(args, api, progress)?;
+    let mut export = Export::new(args, &api, progress)?;
     let (watch, told) = stop::watch(export.progress.clone());
     let result = tokio::select! {
         result = export.pages(args, query) => result,
@@ -81,7 +81,7 @@ struct Export {
 
 impl Export {
     /// Touches the output only when nothing else is left that could be wrong here.
-    fn new(args: &Args, api: Api, progress: Progress) -> Result<Self, Failure> {
+    fn new(args: &Args, api: &Api, progress: Progress) -> Result<Self, Failure> {
         let patience = Patience::from(args);
         let http = HttpsClient::builder().connect_timeout(patience.connect).build()?;
         let mut grant = ClientCredentials::new(http.clone(), &api.token_url, api.auth.clone())?;
