@@ -1,8 +1,11 @@
 //! The export: a stack of layers, a pager on it, a file.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::StreamExt as _;
@@ -88,7 +91,8 @@ impl Export {
         if let Some(scope) = &args.scope {
             grant = grant.scope(scope);
         }
-        let tokens = TokenCache::new(grant);
+        // One request at a time cannot make a storm of 401s: each is replayed, and the first that stays one ends the run.
+        let tokens = TokenCache::builder(grant).flap_interval(Duration::ZERO).build();
         let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?;
         if let Some(path) = &args.summary {
             // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
