@@ -47,7 +47,7 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     let mut simulator = None;
     let api = match api {
         Some(api) => api,
-        None => simulator.insert(Simulator::start(&progress, args.quiet).await?).api(),
+        None => simulator.insert(Simulator::start(&progress).await?).api(),
     };
     let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
         .map_err(|error| Failure::usage(error.to_string()))?;
