@@ -42,6 +42,9 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     let api = Api::resolve(args, credentials)?;
     let period = Period::resolve(args, Timestamp::now())?;
     let filters = config::filters(args)?;
+    if args.summary.as_ref() == Some(&args.output) {
+        return Err(Failure::usage("--summary and --output are the same file"));
+    }
     let page_size = config::page_size(args);
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
