@@ -89,6 +89,7 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent_or_overwritten(
         (["--token-url", "login"], "token URL"),
         (["--api-url", "http://api.example"], "clear text"),
         (["--api-url", "api.example"], "absolute"),
+        (["--output", "summary.json"], "--summary"),
     ] {
         let exporter = if flags[0].ends_with("-url") {
             let other = if flags[0] == "--api-url" { "GENESYS_TOKEN_URL" } else { "GENESYS_ENV_URL" };

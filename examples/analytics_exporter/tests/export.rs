@@ -7,7 +7,7 @@ mod support;
 use std::{collections::HashSet, time::Duration};
 
 use serde_json::Value;
-use tower_oauth2::testing::{Fault, Issuer};
+use tower_oauth2::testing::{Fault, Faults, Issuer};
 
 use support::{Api, Exporter, ID, SECRET};
 
@@ -96,28 +96,7 @@ async fn without_a_terminal_progress_is_plain_lines() {
 
 #[tokio::test]
 async fn what_fails_in_passing_is_asked_for_again_counted_and_neither_lost_nor_doubled() {
-    let api = Api::serve(|it| it.records(60)).await;
-    let faults = [
-        Fault::Status(503),
-        Fault::Reset,
-        Fault::Truncate,
-        Fault::Html,
-        Fault::Empty,
-        Fault::RetryAfter(429, Duration::from_secs(1)),
-    ];
-    for shape in ["details", "results", "entities"] {
-        for fault in faults {
-            api.analytics.fail_next(fault);
-        }
-        api.analytics.fail_next(Fault::Unauthorized);
-        let outcome = Exporter::of(&api).args(["--shape", shape, "--page-size", "20"]).exits(0).await;
-        outcome.kept(&api, 60);
-        let summary = outcome.summary();
-        assert_eq!(summary["retries"], faults.len(), "each fault is one retry: {}", outcome.stderr);
-        assert_eq!(summary["replays_401"], 1);
-        assert_eq!(summary["tokens_minted"], 2);
-    }
-    assert_eq!(api.analytics.stats().requests_inside_retry_after, 0);
+    tokio::join!(through_each_fault("details"), through_each_fault("results"), through_each_fault("entities"));
 }
 
 #[tokio::test]
@@ -132,6 +111,22 @@ async fn tokens_revoked_in_mid_run_are_replaced() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert_eq!(outcome.stdout, api.ndjson().as_bytes()[1..]);
     assert_eq!((outcome.summary()["replays_401"].as_u64(), api.issuer.stats().minted), (Some(1), 2));
+}
+
+#[tokio::test]
+async fn tokens_revoked_again_and_again_are_replaced_each_time() {
+    let api = Api::serve(|it| it.records(200).faults(Faults::new().revoke_every(11))).await;
+    let outcome = Exporter::of(&api).args(["--page-size", "5"]).exits(0).await;
+    outcome.kept(&api, 200);
+    assert_eq!((outcome.summary()["replays_401"].as_u64(), api.issuer.stats().minted), (Some(3), 4));
+}
+
+#[tokio::test]
+async fn a_quiet_run_against_the_simulator_still_says_so() {
+    let to = ["--to", "2020-01-02T00:00:00Z"];
+    let outcome = Exporter::new().args(["--quiet"]).args(to).exits(0).await;
+    outcome.says(["no credentials in the environment"]);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
 }
 
 #[tokio::test]
@@ -161,6 +156,29 @@ async fn a_period_without_conversations_is_an_empty_file_and_a_success() {
         assert_eq!(outcome.output(), "");
         assert_eq!((&outcome.summary()["records"], &outcome.summary()["complete"]), (&0.into(), &true.into()));
     }
+}
+
+async fn through_each_fault(shape: &str) {
+    let api = Api::serve(|it| it.records(60)).await;
+    let faults = [
+        Fault::Status(503),
+        Fault::Reset,
+        Fault::Truncate,
+        Fault::Html,
+        Fault::Empty,
+        Fault::RetryAfter(429, Duration::from_secs(1)),
+    ];
+    for fault in faults {
+        api.analytics.fail_next(fault);
+    }
+    api.analytics.fail_next(Fault::Unauthorized);
+    let outcome = Exporter::of(&api).args(["--shape", shape, "--page-size", "20"]).exits(0).await;
+    outcome.kept(&api, 60);
+    let summary = outcome.summary();
+    assert_eq!(summary["retries"], faults.len(), "each fault is one retry: {}", outcome.stderr);
+    assert_eq!(summary["replays_401"], 1);
+    assert_eq!(summary["tokens_minted"], 2);
+    assert_eq!(api.analytics.stats().requests_inside_retry_after, 0);
 }
 
 /// An API that has one answer. Needs no token.

@@ -21,24 +21,15 @@ async fn twenty_thousand_conversations_come_from_another_process_through_expiry_
 }
 
 #[tokio::test]
-async fn details_survive_every_fault() {
-    let (summary, stats) = export("details", 2_000, &FAULTS).await;
-    assert!(summary["retries"].as_u64().unwrap() > 0, "{summary}");
-    assert!(stats["tokens_minted"].as_u64().unwrap() > 1, "{stats}");
-}
-
-#[tokio::test]
-async fn results_survive_every_fault() {
-    let (summary, stats) = export("results", 2_000, &FAULTS).await;
-    assert!(summary["retries"].as_u64().unwrap() > 0, "{summary}");
-    assert!(stats["tokens_minted"].as_u64().unwrap() > 1, "{stats}");
-}
-
-#[tokio::test]
-async fn entities_survive_every_fault() {
-    let (summary, stats) = export("entities", 2_000, &FAULTS).await;
-    assert!(summary["retries"].as_u64().unwrap() > 0, "{summary}");
-    assert!(stats["tokens_minted"].as_u64().unwrap() > 1, "{stats}");
+async fn every_shape_survives_every_fault() {
+    let shapes = ["details", "results", "entities"].map(|shape| export(shape, 2_000, &FAULTS));
+    let [details, results, entities] = shapes;
+    for (summary, stats) in <[_; 3]>::from(tokio::join!(details, results, entities)) {
+        assert!(summary["retries"].as_u64().unwrap() > 0, "{summary}");
+        assert!(summary["replays_401"].as_u64().unwrap() > 0, "{summary}");
+        assert!(stats["tokens_minted"].as_u64().unwrap() > 1, "{stats}");
+        assert!(stats["by_status"]["429"].as_u64().unwrap() > 0, "{stats}");
+    }
 }
 
 #[tokio::test]
