@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     pub shape: Shape,
 
-    /// JSON object with filters to merge into the query
+    /// JSON object with filters to merge into the query, such as segmentFilters; neither its period nor its paging
     #[arg(long, value_name = "FILE")]
     pub query: Option<PathBuf>,
 
@@ -76,6 +76,22 @@ pub struct Args {
     pub max_retry_after: Duration,
 }
 
+// === impl Args ===
+
+impl Args {
+    /// From the command line and the environment. What is blank was not said.
+    pub fn read() -> Self {
+        Self::parse().without_blanks()
+    }
+
+    fn without_blanks(mut self) -> Self {
+        for text in [&mut self.region, &mut self.api_url, &mut self.token_url, &mut self.scope] {
+            text.take_if(|text| text.trim().is_empty());
+        }
+        self
+    }
+}
+
 /// What the API's pages look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Shape {
@@ -86,6 +102,19 @@ pub enum Shape {
     Results,
     /// entities and a next_page token
     Entities,
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// The members of a query that flags decide on, and those flags.
+    pub const fn reserved(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Details => &[("interval", "--from and --to"), ("paging", "--page-size")],
+            Self::Results => &[("dateFrom", "--from"), ("dateTo", "--to"), ("size", "--page-size")],
+            Self::Entities => &[("time_filter", "--from and --to"), ("size", "--page-size")],
+        }
+    }
 }
 
 /// A number of seconds, or a duration with a unit; not zero, not negative, a day at the most.
@@ -111,7 +140,7 @@ Environment:
 
 Exit codes:
   0 everything was exported    2 usage or configuration    3 authentication
-  1 the output failed          4 the API refused           130 interrupted";
+  1 the output failed          4 the API refused           130 interrupted, 143 terminated";
 
 #[cfg(test)]
 mod tests {

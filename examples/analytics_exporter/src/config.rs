@@ -4,7 +4,7 @@ use std::{env, fmt, fs, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
-use tower_oauth2::{genesys::Region, grant::ClientAuth};
+use tower_oauth2::{genesys::Region, grant::ClientAuth, retry::RetryPolicy};
 
 use crate::{args::Args, failure::Failure};
 
@@ -104,13 +104,20 @@ impl Period {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, or is not a JSON object.
+/// If the file cannot be read, is not a JSON object, or says what flags say.
 pub fn filters(args: &Args) -> Result<Map<String, Value>, Failure> {
     let Some(path) = &args.query else { return Ok(Map::new()) };
     let unusable = |problem: String| Failure::usage(format!("--query {}: {problem}", path.display()));
     let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     match serde_json::from_slice(&text).map_err(|error| unusable(format!("not JSON: {error}")))? {
-        Value::Object(filters) => Ok(filters),
+        Value::Object(filters) => {
+            match args.shape.reserved().iter().find(|(member, _)| filters.contains_key(*member)) {
+                Some((member, flags)) => {
+                    Err(unusable(format!("{member} is not a filter: say {flags}, and leave it out")))
+                }
+                None => Ok(filters),
+            }
+        }
         _ => Err(unusable("not a JSON object".into())),
     }
 }
@@ -154,6 +161,17 @@ pub struct Patience {
     pub max_retry_after: Duration,
 }
 
+// === impl Patience ===
+
+impl Patience {
+    /// With a deadline that leaves room for every wait and every attempt that is allowed.
+    pub fn policy(&self) -> RetryPolicy {
+        let attempt = self.request.saturating_add(self.max_retry_after.max(LONGEST_BACKOFF).mul_f64(1.2));
+        let policy = RetryPolicy::new().max_attempts(ATTEMPTS).max_retry_after(self.max_retry_after);
+        policy.deadline(attempt.saturating_mul(ATTEMPTS))
+    }
+}
+
 impl From<&Args> for Patience {
     fn from(args: &Args) -> Self {
         Self {
@@ -165,6 +183,8 @@ impl From<&Args> for Patience {
     }
 }
 
+const ATTEMPTS: u32 = 8;
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 const CLIENT_ID: &str = "GENESYS_CLIENT_ID";
 const CLIENT_SECRET: &str = "GENESYS_CLIENT_SECRET";
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

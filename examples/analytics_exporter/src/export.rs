@@ -1,8 +1,16 @@
 //! The export: a stack of layers, a pager on it, a file.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use tokio::{signal, task::block_in_place, time::Instant};
+use tokio::{task::block_in_place, time::Instant};
 use tower::{ServiceBuilder, timeout::TimeoutLayer};
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
@@ -21,6 +29,7 @@ use crate::{
     query,
     simulator::Simulator,
     sink::Sink,
+    stop,
     summary::Summary,
 };
 
@@ -33,23 +42,26 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     let api = Api::resolve(args, credentials)?;
     let period = Period::resolve(args, Timestamp::now())?;
     let filters = config::filters(args)?;
+    if args.summary.as_ref() == Some(&args.output) {
+        return Err(Failure::usage("--summary and --output are the same file"));
+    }
     let page_size = config::page_size(args);
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
     let api = match api {
         Some(api) => api,
-        None => simulator.insert(Simulator::start(&progress, args.quiet).await?).api(),
+        None => simulator.insert(Simulator::start(&progress).await?).api(),
     };
     let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
-
-    let mut export = Export::new(args, api, sink, progress)?;
+    let mut export = Export::new(args, &api, progress)?;
+    let (watch, told) = stop::watch(export.progress.clone());
     let result = tokio::select! {
         result = export.pages(args, query) => result,
-        _ = signal::ctrl_c() => Err(Failure::interrupted()),
+        Ok(signal) = told => Err(Failure::stopped(signal)),
     };
     let result = export.finish(args, result);
+    watch.abort();
     if let (Some(simulator), false) = (&simulator, args.quiet) {
         export.progress.say(&simulator.report());
     }
@@ -57,36 +69,50 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
 }
 
 struct Export {
-    api: Api,
+    api_host: String,
     token_host: String,
     tokens: TokenCache,
     policy: RetryPolicy,
     http: HttpsClient,
+    oauth: OAuthLayer,
     sink: Sink,
     progress: Progress,
     pages: u64,
+    /// Requests for pages, before the policy sends them again: a body that breaks off is asked for again above it.
+    asked: Arc<AtomicU64>,
     started: Instant,
 }
 
 // === impl Export ===
 
 impl Export {
-    fn new(args: &Args, api: Api, sink: Sink, progress: Progress) -> Result<Self, Failure> {
+    /// Touches the output only when nothing else is left that could be wrong here.
+    fn new(args: &Args, api: &Api, progress: Progress) -> Result<Self, Failure> {
         let patience = Patience::from(args);
         let http = HttpsClient::builder().connect_timeout(patience.connect).build()?;
         let mut grant = ClientCredentials::new(http.clone(), &api.token_url, api.auth.clone())?;
         if let Some(scope) = &args.scope {
             grant = grant.scope(scope);
         }
+        // One request at a time cannot make a storm of 401s: each is replayed, and the first that stays one ends the run.
+        let tokens = TokenCache::builder(grant).flap_interval(Duration::ZERO).build();
+        let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?;
+        if let Some(path) = &args.summary {
+            // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
+            Summary::default().save(path).map_err(|error| Failure::output(path, &error))?;
+        }
+        let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
         Ok(Self {
+            api_host: host_of(&api.base_url),
             token_host: host_of(&api.token_url),
-            tokens: TokenCache::new(grant),
-            policy: RetryPolicy::new().max_attempts(8).max_retry_after(patience.max_retry_after),
-            api,
+            tokens,
+            policy: patience.policy(),
             http,
+            oauth,
             sink,
             progress,
             pages: 0,
+            asked: Arc::default(),
             started: Instant::now(),
         })
     }
@@ -94,9 +120,14 @@ impl Export {
     /// Asks for page after page, and writes each before it asks for the next.
     async fn pages(&mut self, args: &Args, query: Query) -> Result<(), Failure> {
         let patience = Patience::from(args);
+        let asked = Arc::clone(&self.asked);
         let stack = ServiceBuilder::new()
+            .map_request(move |request| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                request
+            })
             .layer(RetryLayer::new(self.policy.clone()))
-            .layer(OAuthLayer::for_origin(&self.api.base_url, self.tokens.clone())?)
+            .layer(self.oauth.clone())
             .layer(TimeoutLayer::new(patience.request))
             .layer(DecompressionLayer::new())
             .service(self.http.clone());
@@ -108,7 +139,7 @@ impl Export {
     }
 
     fn write(&mut self, args: &Args, page: Result<Page, Error>) -> Result<(), Failure> {
-        let page = page.map_err(|error| Failure::of_pager(&error, &self.token_host))?;
+        let page = page.map_err(|error| Failure::of_pager(&error, &self.api_host, &self.token_host))?;
         // Tells the runtime that this thread waits for a disk.
         block_in_place(|| self.sink.write(&page)).map_err(|error| Failure::output(&args.output, &error))?;
         self.pages += 1;
@@ -120,6 +151,8 @@ impl Export {
         let flushed = block_in_place(|| self.sink.finish()).map_err(|error| Failure::output(&args.output, &error));
         let result = result.and(flushed);
         let (tokens, retries) = (self.tokens.stats(), self.policy.stats());
+        let answered = self.pages + u64::from(result.is_err());
+        let asked_again = self.asked.load(Ordering::Relaxed).saturating_sub(answered);
         let summary = Summary {
             complete: result.is_ok(),
             records: self.sink.records(),
@@ -127,14 +160,16 @@ impl Export {
             bytes: self.sink.bytes(),
             tokens_minted: tokens.minted,
             replays_401: retries.replays,
-            retries: retries.retries,
+            retries: retries.retries + asked_again,
             elapsed: Instant::now().saturating_duration_since(self.started),
         };
         self.progress.clear();
-        if let Some(path) = &args.summary {
-            summary.save(path).map_err(|error| Failure::output(path, &error))?;
-        }
-        result.map(|()| summary).map_err(|failure| failure.after(summary.records))
+        let saved = args
+            .summary
+            .as_ref()
+            .map_or(Ok(()), |path| summary.save(path).map_err(|error| Failure::output(path, &error)));
+        // What ended the run matters more than that nobody could be told.
+        result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records))
     }
 }
 

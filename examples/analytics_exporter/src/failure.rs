@@ -4,6 +4,8 @@ use std::{error::Error as StdError, fmt, io, path::Path};
 
 use tower_oauth2::{Error as TokenError, pager};
 
+use crate::stop::Signal;
+
 /// Why the run failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -31,8 +33,13 @@ impl Failure {
         Self { code, message: format!("cannot write {}: {error}", path.display()), hint: None }
     }
 
-    pub fn interrupted() -> Self {
-        Self { code: 130, message: "interrupted".into(), hint: None }
+    /// Somebody wants the run to end.
+    pub fn stopped(signal: Signal) -> Self {
+        let (code, message) = match signal {
+            Signal::Interrupt => (130, "interrupted"),
+            Signal::Terminate => (143, "terminated"),
+        };
+        Self { code, message: message.into(), hint: None }
     }
 
     /// Says what was exported before it.
@@ -56,14 +63,16 @@ impl Failure {
                  Credentials and not disabled, and that it belongs to the region of {token_host}"
             ),
             Some("invalid_scope") => "check GENESYS_SCOPE".to_owned(),
-            _ if error.is_transient() => format!("check that {token_host} can be reached, and try again later"),
+            _ if error.is_transient() => format!(
+                "check that {token_host} can be reached and that the token URL is that of your region, and try again later"
+            ),
             _ => format!("check the token URL: is {token_host} the login host of your region?"),
         };
         Self { code: 3, message: format!("no token: {}", chain(error)), hint: Some(hint) }
     }
 
     /// What a pager failed with.
-    pub fn of_pager(error: &pager::Error, token_host: &str) -> Self {
+    pub fn of_pager(error: &pager::Error, api_host: &str, token_host: &str) -> Self {
         if let Some(token) = TokenError::find(error) {
             if token.is_config() {
                 return Self::usage(token.to_string());
@@ -74,10 +83,13 @@ impl Failure {
             Some(401) => (3, Some("the API refuses the tokens it is sent: are API and token URL of the same region?")),
             Some(403) => (4, Some("give the client's role the permission analytics:conversationDetail:view")),
             Some(429) => (4, Some("the API asks for a longer wait than --max-retry-after, or limits without end")),
+            Some(503) => {
+                (4, Some("the API was down at every attempt, or asks for a longer wait than --max-retry-after"))
+            }
             _ if error.kind() == pager::ErrorKind::Config => (2, None),
             _ => (4, None),
         };
-        Self { code, message: chain(error), hint: hint.map(str::to_owned) }
+        Self { code, message: format!("{api_host}: {}", chain(error)), hint: hint.map(str::to_owned) }
     }
 }
 

@@ -8,4 +8,5 @@ pub mod progress;
 pub mod query;
 pub mod simulator;
 pub mod sink;
+pub mod stop;
 pub mod summary;

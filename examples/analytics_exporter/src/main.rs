@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use analytics_exporter::{args::Args, config::Credentials, export, progress::Progress};
-use clap::Parser as _;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     let progress = Progress::new(args.quiet);
     progress.install_log();
     match export::run(&args, Credentials::from_env(), progress.clone()).await {

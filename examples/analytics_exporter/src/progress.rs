@@ -1,6 +1,7 @@
 //! How far it is: a bar on a terminal, a line now and then elsewhere, on the standard error only.
 
 use std::{
+    env,
     io::{self, IsTerminal as _, Write},
     time::Duration,
 };
@@ -34,7 +35,8 @@ impl Progress {
 
     /// Logs to the standard error, above the bar. `RUST_LOG` says what; by default warnings.
     pub fn install_log(&self) {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+        let said = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|said| !said.trim().is_empty());
+        let filter = said.and_then(|said| EnvFilter::try_new(said).ok()).unwrap_or_else(|| EnvFilter::new("warn"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(self.bar.clone()));
         // Only a test could have installed one before.
         let _already = log.with_ansi(io::stderr().is_terminal()).try_init();

@@ -1,14 +1,20 @@
 //! `analytics_simulator`: the simulator of the exporter, on a port of its own, for any client.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use analytics_exporter::{
     args::duration,
     failure::Failure,
     simulator::{ID, SECRET, Simulator},
+    stop,
 };
 use clap::Parser;
-use tokio::signal;
 use tower_oauth2::testing::{Analytics, Faults, Issuer};
 
 /// Serves an authorization server and a conversation analytics API like Genesys Cloud's on one port, until it is
@@ -102,17 +108,22 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let simulator = Simulator::serve(analytics(&args)?, args.listen).await?;
-    println!("listening on {}", simulator.url());
-    println!("try: {}", hint(&args, &simulator));
-    stopped().await;
+    say(&format!("listening on {}\ntry: {}\n", simulator.url(), hint(&args, &simulator)));
+    stop::asked().await;
     let stats = format!("{:#}\n", simulator.stats());
     match &args.stats {
         Some(path) => std::fs::write(path, stats).map_err(|error| Failure::output(path, &error)),
         None => {
-            print!("{stats}");
+            say(&stats);
             Ok(())
         }
     }
+}
+
+fn say(text: &str) {
+    let mut out = io::stdout();
+    // Whoever started it may have stopped listening; its clients have not.
+    let _unheard = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn analytics(args: &Args) -> Result<Analytics, Failure> {
@@ -154,19 +165,4 @@ fn hint(args: &Args, simulator: &Simulator) -> String {
     format!(
         "GENESYS_CLIENT_ID={id} GENESYS_CLIENT_SECRET={secret} analytics_exporter --api-url {url} --token-url {url}/oauth/token"
     )
-}
-
-async fn stopped() {
-    #[cfg(unix)]
-    if let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = signal::ctrl_c() => {}
-        }
-        return;
-    }
-    // Without a handler there is nothing to wait for but the end of the process.
-    if signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

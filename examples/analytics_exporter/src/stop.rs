@@ -1,0 +1,54 @@
+//! Ends a run when somebody asks for it, whatever it is waiting for.
+
+use std::{process, time::Duration};
+
+use tokio::{signal, sync::oneshot, task::JoinHandle, time::sleep};
+
+use crate::{failure::Failure, progress::Progress};
+
+/// What asks a process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// What a scheduler sends.
+    Terminate,
+}
+
+/// Tells of the first signal. Ends the process at a second one, or if the run has not ended soon after the first, as when
+/// it is stuck in writing to a pipe that nobody reads. Until the task is aborted.
+pub fn watch(progress: Progress) -> (JoinHandle<()>, oneshot::Receiver<Signal>) {
+    let (tell, told) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        let first = asked().await;
+        // The run may be over already.
+        let _over = tell.send(first);
+        let last = tokio::select! {
+            signal = asked() => signal,
+            () = sleep(GRACE) => first,
+        };
+        let failure = Failure::stopped(last);
+        progress.clear();
+        progress.say(&format!("error: {failure} before the output could be finished"));
+        process::exit(failure.code().into());
+    });
+    (task, told)
+}
+
+/// Waits for a signal.
+pub async fn asked() -> Signal {
+    #[cfg(unix)]
+    if let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        return tokio::select! {
+            _ = terminated.recv() => Signal::Terminate,
+            _ = signal::ctrl_c() => Signal::Interrupt,
+        };
+    }
+    // Without a handler there is nothing to wait for but the end of the process.
+    if signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    Signal::Interrupt
+}
+
+const GRACE: Duration = Duration::from_secs(5);
