@@ -53,7 +53,7 @@ where
     R::Error: Into<BoxError>,
 {
     pub(super) async fn run(mut self) -> Result<Fetched, Error> {
-        let number = self.progress.pages + 1;
+        let number = self.progress.pages.saturating_add(1);
         let mut attempt = 1;
         loop {
             let error = match self.attempt(number).await {
@@ -126,7 +126,7 @@ where
             (Kind::NextUrl { .. }, _) => return Ok(link.map(|link| Position::url(&link, uri))),
             (Kind::Cursor { .. }, _) => return Ok(link.map(Position::Cursor)),
             (Kind::PageNumber { first, .. }, Position::Page(number)) => {
-                let seen = number.saturating_sub(*first) + 1;
+                let seen = number.saturating_sub(*first).saturating_add(1);
                 if count.is_some_and(|count| seen >= count) {
                     return Ok(None);
                 }
@@ -134,7 +134,7 @@ where
             }
             (Kind::PageNumber { first, .. }, _) => *first,
         };
-        let items = self.progress.items + page.len() as u64;
+        let items = self.progress.items.saturating_add(page.len() as u64);
         match page.total {
             Some(total) if items >= total => Ok(None),
             // A contradiction: it says that there is more, and has nothing.
@@ -142,7 +142,7 @@ where
                 Err(Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items")))
             }
             None if page.is_empty() && count.is_none() => Ok(None),
-            _ => Ok(Some(Position::Page(number + 1))),
+            _ => Ok(Some(Position::Page(number.saturating_add(1)))),
         }
     }
 }

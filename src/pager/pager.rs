@@ -153,7 +153,7 @@ impl<S> Pager<S> {
 
     /// What forbids to ask for the next page.
     fn check(&mut self, position: &Position) -> Result<(), Error> {
-        let page = self.progress.pages + 1;
+        let page = self.progress.pages.saturating_add(1);
         if self.progress.pages >= self.limits.max_pages {
             let problem = format!("there are more pages than the {} that are allowed", self.limits.max_pages);
             return Err(Error::new(ErrorKind::MaxPages, problem).on_page(page));
@@ -171,9 +171,9 @@ impl<S> Pager<S> {
     fn accept(&mut self, fetched: Fetched) -> Option<Page> {
         self.position = fetched.next;
         let page = fetched.page?;
-        self.progress.pages += 1;
-        self.progress.items += page.len() as u64;
-        self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row + 1 } else { 0 };
+        self.progress.pages = self.progress.pages.saturating_add(1);
+        self.progress.items = self.progress.items.saturating_add(page.len() as u64);
+        self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
         Some(page)
     }
 }
