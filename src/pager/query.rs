@@ -40,7 +40,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// If `url` is not an absolute http or https URL, or a pointer is none.
+    /// If `url` is not an absolute http or https URL, carries credentials, or a pointer is none.
     pub fn get(url: impl AsRef<str>, items: impl AsRef<str>, rule: Rule) -> Result<Self, Error> {
         Self::new(Method::GET, url.as_ref(), None, items.as_ref(), rule)
     }
@@ -78,6 +78,9 @@ impl Query {
         let invalid = || Error::config("the URL of a query must be absolute, such as https://api.example.com/users");
         let uri: Uri = url.trim().parse().map_err(|_| invalid())?;
         let origin = Origin::of(&uri).ok_or_else(invalid)?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(Error::config("the URL of a query must not carry a user name or password"));
+        }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if body.is_some() {
