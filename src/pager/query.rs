@@ -98,6 +98,9 @@ impl Query {
             rule,
             explain: ApiError::guess,
         };
+        if query.rule.get && query.places.body.is_some() {
+            return Err(Error::config("the rule writes to a body, and the GETs it follows with have none"));
+        }
         // Whether the rule can write where it wants to is known now.
         query.body_at(&Position::Page(0))?;
         Ok(query)
@@ -113,7 +116,7 @@ impl Query {
     /// The request for the page at `position`, and the URL that links in its answer are relative to.
     pub(super) fn request(&self, position: &Position) -> Result<Request<Full<Bytes>>, Error> {
         let uri = self.uri_at(position)?;
-        let get = self.rule.get && matches!(position, Position::Url(_) | Position::Cursor(_));
+        let get = self.rule.get && *position != self.first();
         let (method, body) = if get { (Method::GET, None) } else { (self.method.clone(), self.body_at(position)?) };
         let mut request = Request::new(Full::new(body.unwrap_or_default()));
         *request.method_mut() = method;
