@@ -162,7 +162,7 @@ impl<S> Pager<S> {
             let problem = format!("{} pages in a row were empty", self.empty_in_a_row);
             return Err(Error::new(ErrorKind::EmptyPages, problem).on_page(page));
         }
-        if !self.seen.insert(position.hash(&self.hasher)) {
+        if !self.seen.insert(self.query.hash(position, &self.hasher)) {
             return Err(Error::new(ErrorKind::Loop, "the next page is one that was there before").on_page(page));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Which page.
 
-use std::{borrow::Cow, hash::BuildHasher};
+use std::borrow::Cow;
 
 use http::Uri;
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
@@ -39,11 +39,6 @@ impl Position {
             Self::Url(value) | Self::Cursor(value) => Some(value.into()),
             Self::Page(number) => Some(number.to_string().into()),
         }
-    }
-
-    /// Eight bytes a page, so that a run of days can tell that it goes in circles.
-    pub(super) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one(self)
     }
 }
 

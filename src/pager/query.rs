@@ -1,5 +1,7 @@
 //! What to ask for.
 
+use std::hash::BuildHasher;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
@@ -115,9 +117,8 @@ impl Query {
 
     /// The request for the page at `position`, and the URL that links in its answer are relative to.
     pub(super) fn request(&self, position: &Position) -> Result<Request<Full<Bytes>>, Error> {
-        let uri = self.uri_at(position)?;
-        let get = self.rule.get && *position != self.first();
-        let (method, body) = if get { (Method::GET, None) } else { (self.method.clone(), self.body_at(position)?) };
+        let (method, uri, body) = self.line_at(position)?;
+        let get = self.gets(position);
         let mut request = Request::new(Full::new(body.unwrap_or_default()));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -127,6 +128,25 @@ impl Query {
         }
         request.extensions_mut().insert(self.repeat);
         Ok(request)
+    }
+
+    /// The same for pages that are asked for in the same way, whatever led to them: eight bytes a page, so that a run of
+    /// days can tell that it goes in circles.
+    pub(super) fn hash(&self, position: &Position, hasher: &impl BuildHasher) -> u64 {
+        // What cannot be asked for is refused by name, later.
+        self.line_at(position).map_or_else(|_| hasher.hash_one(position), |line| hasher.hash_one(line))
+    }
+
+    fn gets(&self, position: &Position) -> bool {
+        self.rule.get && *position != self.first()
+    }
+
+    fn line_at(&self, position: &Position) -> Result<(Method, Uri, Option<Bytes>), Error> {
+        let uri = self.uri_at(position)?;
+        if self.gets(position) {
+            return Ok((Method::GET, uri, None));
+        }
+        Ok((self.method.clone(), uri, self.body_at(position)?))
     }
 
     fn uri_at(&self, position: &Position) -> Result<Uri, Error> {
