@@ -99,7 +99,11 @@ where
         }
         let mut values = found.values.into_iter();
         let mut value = |place: &Option<_>| place.as_ref().and_then(|_| values.next().flatten());
-        let next = value(&places.next).and_then(link);
+        let next = value(&places.next).map(link).transpose().map_err(|error| {
+            Error::new(ErrorKind::Body, "what should name the next page is neither text nor a number")
+                .with_source(error)
+        })?;
+        let next = next.flatten();
         let total = value(&places.total).and_then(|value| value.get().parse::<u64>().ok());
         let page_count = value(&places.page_count).and_then(|value| value.get().parse::<u64>().ok());
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::Uri;
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
-use serde_json::value::RawValue;
+use serde_json::{Number, value::RawValue};
 
 /// What tells a page from the others of its query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,13 +43,17 @@ impl Position {
 }
 
 /// A link or cursor as text; `None` where there is no next page: null, false, blank.
-pub(super) fn link(value: &RawValue) -> Option<String> {
+///
+/// # Errors
+///
+/// If there is something, and it is neither a string nor a number: it says that there is more, and not where.
+pub(super) fn link(value: &RawValue) -> Result<Option<String>, serde_json::Error> {
     let text = match value.get() {
-        "null" | "false" => return None,
-        text if text.starts_with('"') => serde_json::from_str(text).ok()?,
-        text => text.to_owned(),
+        "null" | "false" => return Ok(None),
+        text if text.starts_with('"') => serde_json::from_str(text)?,
+        text => serde_json::from_str::<Number>(text).map(|_| text.to_owned())?,
     };
-    (!text.trim().is_empty()).then_some(text)
+    Ok((!text.trim().is_empty()).then_some(text))
 }
 
 #[cfg(test)]
@@ -77,9 +81,12 @@ mod tests {
     fn only_something_is_a_link() {
         let link = |text: &str| link(&RawValue::from_string(text.to_owned()).unwrap());
         for none in ["null", "false", r#""""#, r#"" \t""#] {
-            assert_eq!(link(none), None, "{none}");
+            assert_eq!(link(none).unwrap(), None, "{none}");
         }
-        assert_eq!(link(r#""a\u0041""#).as_deref(), Some("aA"));
-        assert_eq!(link("12").as_deref(), Some("12"));
+        assert_eq!(link(r#""a\u0041""#).unwrap().as_deref(), Some("aA"));
+        assert_eq!(link("12").unwrap().as_deref(), Some("12"));
+        for odd in ["true", "{}", "[1]", r#""\ud800""#] {
+            assert!(link(odd).is_err(), "{odd}");
+        }
     }
 }
