@@ -15,7 +15,7 @@ use super::{
     error::{Error, ErrorKind},
     limits::Limits,
     page::Page,
-    position::{Position, link},
+    position::{Link, Position, link},
     query::Query,
     rule::Kind,
 };
@@ -118,17 +118,11 @@ where
         Ok(Fetched { page: Some(page), next })
     }
 
-    fn next(
-        &self,
-        page: &Page,
-        link: Option<String>,
-        count: Option<u64>,
-        uri: &Uri,
-    ) -> Result<Option<Position>, Error> {
+    fn next(&self, page: &Page, link: Option<Link>, count: Option<u64>, uri: &Uri) -> Result<Option<Position>, Error> {
         let number = match (&self.query.rule.kind, &self.position) {
             (Kind::Single, _) => return Ok(None),
             (Kind::NextUrl { .. }, _) => return Ok(link.map(|link| Position::url(&link, uri))),
-            (Kind::Cursor { .. }, _) => return Ok(link.map(Position::Cursor)),
+            (Kind::Cursor { .. }, _) => return Ok(link.map(Position::cursor)),
             (Kind::PageNumber { first, .. }, Position::Page(number)) => {
                 let seen = number.saturating_sub(*first).saturating_add(1);
                 if count.is_some_and(|count| seen >= count) {

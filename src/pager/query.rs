@@ -175,6 +175,11 @@ impl Query {
         let value = match position {
             Position::Page(number) => Some(Value::from(*number)),
             Position::Cursor(cursor) => Some(Value::from(cursor.as_str())),
+            // As a number, unless that would change its digits.
+            Position::NumberCursor(cursor) => {
+                let number = serde_json::from_str(cursor).ok().filter(|number: &Value| number.to_string() == *cursor);
+                Some(number.unwrap_or_else(|| cursor.as_str().into()))
+            }
             Position::Start | Position::Url(_) => None,
         };
         if let (Some(pointer), Some(value)) = (&self.places.body, value) {
