@@ -40,6 +40,8 @@ pub(super) struct Fetch<S> {
     pub(super) limits: Limits,
     pub(super) position: Position,
     pub(super) progress: Progress,
+    /// What the page before said there is on all pages.
+    pub(super) total: Option<u64>,
     pub(super) rng: fastrand::Rng,
 }
 
@@ -76,6 +78,10 @@ where
         let response = self.service.call(request).await.map_err(|error| unsent(error.into()))?;
         let (head, body) = response.into_parts();
         if head.status == StatusCode::NO_CONTENT {
+            let numbered = matches!(self.query.rule.kind, Kind::PageNumber { .. });
+            if let Some(total) = self.total.filter(|total| numbered && self.progress.items < *total) {
+                return Err(incomplete(self.progress.items, total));
+            }
             return Ok(Fetched { page: None, next: None });
         }
         if !head.status.is_success() {
@@ -133,16 +139,18 @@ where
             (Kind::PageNumber { first, .. }, _) => *first,
         };
         let items = self.progress.items.saturating_add(page.len() as u64);
-        match page.total {
+        match page.total.or(self.total) {
             Some(total) if items >= total => Ok(None),
             // A contradiction: it says that there is more, and has nothing.
-            Some(total) if page.is_empty() => {
-                Err(Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items")))
-            }
+            Some(total) if page.is_empty() => Err(incomplete(items, total)),
             None if page.is_empty() && count.is_none() => Ok(None),
             _ => Ok(Some(Position::Page(number.saturating_add(1)))),
         }
     }
+}
+
+fn incomplete(items: u64, total: u64) -> Error {
+    Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items"))
 }
 
 /// A body whole, or not at all: a page of which a part is missing is no page.

@@ -41,6 +41,7 @@ pub struct Pager<S> {
     /// The page to ask for, or under way; `None` after the last.
     position: Option<Position>,
     progress: Progress,
+    total: Option<u64>,
     empty_in_a_row: u32,
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -144,6 +145,7 @@ impl<S> Pager<S> {
             rng: fastrand::Rng::new(),
             position: Some(position),
             progress,
+            total: None,
             empty_in_a_row: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
@@ -171,6 +173,7 @@ impl<S> Pager<S> {
     fn accept(&mut self, fetched: Fetched) -> Option<Page> {
         self.position = fetched.next;
         let page = fetched.page?;
+        self.total = page.total.or(self.total);
         self.progress.pages = self.progress.pages.saturating_add(1);
         self.progress.items = self.progress.items.saturating_add(page.len() as u64);
         self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
@@ -195,6 +198,7 @@ where
             limits: self.limits,
             position,
             progress: self.progress,
+            total: self.total,
             rng: self.rng.fork(),
         };
         self.state = State::Fetching(Box::pin(fetch.run()));
