@@ -177,7 +177,8 @@ impl Query {
             Position::Cursor(cursor) => Some(Value::from(cursor.as_str())),
             // As a number, unless that would change its digits.
             Position::NumberCursor(cursor) => {
-                let number = serde_json::from_str(cursor).ok().filter(|number: &Value| number.to_string() == *cursor);
+                let number =
+                    serde_json::from_str(cursor).ok().filter(|number: &Value| number.to_string().as_str() == cursor);
                 Some(number.unwrap_or_else(|| cursor.as_str().into()))
             }
             Position::Start | Position::Url(_) => None,
