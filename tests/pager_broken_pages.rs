@@ -26,6 +26,8 @@ use tower_oauth2::{
 use analytics_shapes::{API, assert_all_records, assert_records, authorized, shapes};
 use scripted_api::{Answer, ScriptedApi, broken, drain, ok};
 
+type MakeAnswer = fn() -> Answer;
+
 const FAULTS: [Fault; 4] = [Fault::Truncate, Fault::Stall, Fault::Html, Fault::Empty];
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +97,7 @@ async fn a_page_that_stays_broken_is_an_error_after_four_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_page_is_asked_for_again() {
-    let not_pages: Vec<(&str, fn() -> Answer)> = vec![
+    let not_pages: [(&str, MakeAnswer); 20] = [
         ("broken", || broken(r#"{"i":[1],"next""#)),
         ("broken after the last byte", || broken(r#"{"i":[1],"next":null}"#)),
         ("stalled", || Ok(Response::new(Body::stalled(r#"{"i":[1],"#)))),
