@@ -93,6 +93,25 @@ async fn a_run_whose_server_goes_away_goes_on_with_the_next() {
     assert_all_records(&analytics, &items);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_limit_is_waited_out_in_both_forms_of_retry_after() {
+    let runs = [false, true].map(|as_date| async move {
+        // Far more than ten requests fit into two seconds.
+        let analytics = Analytics::builder(&Issuer::new()).records(150).rate_limit(10, Duration::from_secs(2));
+        let analytics = analytics.retry_after_as_date(as_date).build();
+        let server = analytics.serve_with_issuer().await.unwrap();
+        let (api, _) = stack(&server);
+        let pager = Pager::new(api, shapes(&analytics, &server.url(""), 10)[0].clone());
+        let items = pager.raw_items().try_collect::<Vec<_>>().await.unwrap();
+        assert_all_records(&analytics, &items);
+        let stats = analytics.stats();
+        assert!(stats.rate_limited >= 1, "{stats:?}");
+        assert_eq!(stats.requests_inside_retry_after, 0, "as a date: {as_date}: {stats:?}");
+        Ok::<_, Error>(())
+    });
+    try_join_all(runs).await.unwrap();
+}
+
 /// Tokens that live a second, revocation, outages of the issuer, a rate limit, and each fault that a server can have.
 async fn survives_everything(shape: usize) {
     let issuer = Issuer::builder().lifetime(Duration::from_secs(1)).latency(Duration::from_millis(5)).build();
