@@ -204,6 +204,16 @@ async fn a_single_page_is_one_page_whatever_it_says() {
 }
 
 #[test]
+fn debug_shows_no_header_value_and_no_body() {
+    let query = Query::post(URL, json!({"key": "hunter2"}), "/i", Rule::single()).unwrap();
+    let query = query.header(HeaderName::from_static("x-api-key"), HeaderValue::from_static("hunter2"));
+    let pager = Pager::new(ScriptedApi::default().service(), query.clone());
+    let debug = format!("{query:?} {pager:?}");
+    assert!(!debug.contains("hunter2"), "{debug}");
+    assert!(debug.contains("x-api-key") && debug.contains("POST"), "{debug}");
+}
+
+#[test]
 fn credentials_in_the_url_of_a_query_are_refused() {
     let error = Query::get("https://user:hunter2@api.example.com/u", "/i", Rule::single()).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
