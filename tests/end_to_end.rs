@@ -47,8 +47,9 @@ async fn entities_survive_everything_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pagers_that_share_a_cache_ask_for_one_token_at_a_time() {
-    let issuer = Issuer::builder().lifetime(Duration::from_millis(150)).latency(Duration::from_millis(10)).build();
-    let faults = Faults::new().server_error(0.03).reset(0.03).truncate(0.03).revoke_every(50);
+    let issuer = Issuer::builder().lifetime(Duration::from_millis(400)).latency(Duration::from_millis(10)).build();
+    // Once in the middle: a request whose second token is revoked as well gets its 401, as it should.
+    let faults = Faults::new().server_error(0.03).reset(0.03).truncate(0.03).revoke_every(400);
     let analytics = Analytics::builder(&issuer).records(500).seed(SEED).faults(faults);
     let analytics = analytics.latency(Duration::from_millis(10)).build();
     let server = analytics.serve_with_issuer().await.unwrap();
