@@ -307,4 +307,52 @@ mod tests {
         assert!(!Pointer::parse("/a~1b/~0/x").unwrap().set(&mut value, 1.into()));
         assert!(Pointer::parse("a").is_none());
     }
+
+    #[test]
+    fn what_is_found_is_what_a_tree_would_hold() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        let pointers = ["", "/a", "/a/b", "/a/0", "/b/1/a", "/b", "/a/b/a~1b", "/b/a~1b"];
+        let parsed: Vec<_> = pointers.iter().map(|pointer| Pointer::parse(pointer).unwrap()).collect();
+        for _ in 0..20_000 {
+            let tree = random(&mut rng, 4);
+            let text = if rng.bool() { tree.to_string() } else { format!("{tree:#}") };
+            let at = rng.usize(..pointers.len());
+            let found = find(text.as_bytes(), Some(&parsed[at]), &parsed.iter().collect::<Vec<_>>());
+            let expected = match tree.pointer(pointers[at]) {
+                None | Some(serde_json::Value::Null) => Ok(None),
+                Some(serde_json::Value::Array(items)) => Ok(Some(items.clone())),
+                Some(_) => Err(()),
+            };
+            let value = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap();
+            let Ok(expected) = expected else {
+                assert!(found.is_err(), "{text}");
+                continue;
+            };
+            let found = found.unwrap();
+            let items = found.items.map(|items| items.into_iter().map(value).collect::<Vec<_>>());
+            assert_eq!(items, expected, "{} of {text}", pointers[at]);
+            for (pointer, raw) in pointers.iter().zip(found.values) {
+                assert_eq!(raw.map(value).as_ref(), tree.pointer(pointer), "{pointer} of {text}");
+            }
+        }
+    }
+
+    fn random(rng: &mut fastrand::Rng, depth: u32) -> serde_json::Value {
+        let kinds = if depth == 0 { 5 } else { 9 };
+        match rng.u32(..kinds) {
+            0 => serde_json::Value::Null,
+            1 => rng.bool().into(),
+            2 => rng.i32(..).into(),
+            3 => (f64::from(rng.i8(..)) / 4.0).into(),
+            4 => "\"]},{\\ \u{1f4a5}".into(),
+            5 | 6 => (0..rng.u32(..3)).map(|_| random(rng, depth - 1)).collect(),
+            _ => {
+                let keys = ["a", "b", "a/b", "c"].into_iter().filter(|_| rng.bool()).collect::<Vec<_>>();
+                keys.into_iter()
+                    .map(|key| (key.to_owned(), random(rng, depth - 1)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            }
+        }
+    }
 }

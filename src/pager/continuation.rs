@@ -56,6 +56,7 @@ impl Serialize for Continuation {
             Position::Start => ("start", Value::Null),
             Position::Url(url) => ("url", url.as_str().into()),
             Position::Cursor(cursor) => ("cursor", cursor.as_str().into()),
+            Position::NumberCursor(cursor) => ("number_cursor", cursor.as_str().into()),
             Position::Page(number) => ("page", (*number).into()),
         };
         let query = format!("{:016x}", self.query);
@@ -81,6 +82,7 @@ fn read(map: &Map<String, Value>) -> Option<Continuation> {
         map.get("start").map(|_| Position::Start),
         text("url").map(Position::Url),
         text("cursor").map(Position::Cursor),
+        text("number_cursor").map(Position::NumberCursor),
         number("page").map(Position::Page),
     ];
     let mut positions = positions.into_iter().flatten();
@@ -101,6 +103,7 @@ mod tests {
             Position::Start,
             Position::Url("https://a/b?c".into()),
             Position::Cursor("é\"\n".into()),
+            Position::NumberCursor("12".into()),
             Position::Page(u64::MAX),
         ] {
             let before = Continuation { query: u64::MAX - 1, position, pages: 7, items: 8 };

@@ -15,7 +15,7 @@ use super::{
     error::{Error, ErrorKind},
     limits::Limits,
     page::Page,
-    position::{Position, link},
+    position::{Link, Position, link},
     query::Query,
     rule::Kind,
 };
@@ -40,6 +40,8 @@ pub(super) struct Fetch<S> {
     pub(super) limits: Limits,
     pub(super) position: Position,
     pub(super) progress: Progress,
+    /// What the page before said there is on all pages.
+    pub(super) total: Option<u64>,
     pub(super) rng: fastrand::Rng,
 }
 
@@ -53,7 +55,7 @@ where
     R::Error: Into<BoxError>,
 {
     pub(super) async fn run(mut self) -> Result<Fetched, Error> {
-        let number = self.progress.pages + 1;
+        let number = self.progress.pages.saturating_add(1);
         let mut attempt = 1;
         loop {
             let error = match self.attempt(number).await {
@@ -76,6 +78,10 @@ where
         let response = self.service.call(request).await.map_err(|error| unsent(error.into()))?;
         let (head, body) = response.into_parts();
         if head.status == StatusCode::NO_CONTENT {
+            let numbered = matches!(self.query.rule.kind, Kind::PageNumber { .. });
+            if let Some(total) = self.total.filter(|total| numbered && self.progress.items < *total) {
+                return Err(incomplete(self.progress.items, total));
+            }
             return Ok(Fetched { page: None, next: None });
         }
         if !head.status.is_success() {
@@ -99,7 +105,11 @@ where
         }
         let mut values = found.values.into_iter();
         let mut value = |place: &Option<_>| place.as_ref().and_then(|_| values.next().flatten());
-        let next = value(&places.next).and_then(link);
+        let next = value(&places.next).map(link).transpose().map_err(|error| {
+            Error::new(ErrorKind::Body, "what should name the next page is neither text nor a number")
+                .with_source(error)
+        })?;
+        let next = next.flatten();
         let total = value(&places.total).and_then(|value| value.get().parse::<u64>().ok());
         let page_count = value(&places.page_count).and_then(|value| value.get().parse::<u64>().ok());
 
@@ -114,19 +124,13 @@ where
         Ok(Fetched { page: Some(page), next })
     }
 
-    fn next(
-        &self,
-        page: &Page,
-        link: Option<String>,
-        count: Option<u64>,
-        uri: &Uri,
-    ) -> Result<Option<Position>, Error> {
+    fn next(&self, page: &Page, link: Option<Link>, count: Option<u64>, uri: &Uri) -> Result<Option<Position>, Error> {
         let number = match (&self.query.rule.kind, &self.position) {
             (Kind::Single, _) => return Ok(None),
             (Kind::NextUrl { .. }, _) => return Ok(link.map(|link| Position::url(&link, uri))),
-            (Kind::Cursor { .. }, _) => return Ok(link.map(Position::Cursor)),
+            (Kind::Cursor { .. }, _) => return Ok(link.map(Position::cursor)),
             (Kind::PageNumber { first, .. }, Position::Page(number)) => {
-                let seen = number.saturating_sub(*first) + 1;
+                let seen = number.saturating_sub(*first).saturating_add(1);
                 if count.is_some_and(|count| seen >= count) {
                     return Ok(None);
                 }
@@ -134,17 +138,19 @@ where
             }
             (Kind::PageNumber { first, .. }, _) => *first,
         };
-        let items = self.progress.items + page.len() as u64;
-        match page.total {
+        let items = self.progress.items.saturating_add(page.len() as u64);
+        match page.total.or(self.total) {
             Some(total) if items >= total => Ok(None),
             // A contradiction: it says that there is more, and has nothing.
-            Some(total) if page.is_empty() => {
-                Err(Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items")))
-            }
+            Some(total) if page.is_empty() => Err(incomplete(items, total)),
             None if page.is_empty() && count.is_none() => Ok(None),
-            _ => Ok(Some(Position::Page(number + 1))),
+            _ => Ok(Some(Position::Page(number.saturating_add(1)))),
         }
     }
+}
+
+fn incomplete(items: u64, total: u64) -> Error {
+    Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items"))
 }
 
 /// A body whole, or not at all: a page of which a part is missing is no page.

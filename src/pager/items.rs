@@ -34,6 +34,7 @@ pub struct RawItems<S> {
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Items<S, T> {
     raw: RawItems<S>,
+    failed: bool,
     item: PhantomData<fn() -> T>,
 }
 
@@ -92,7 +93,7 @@ impl<S> fmt::Debug for RawItems<S> {
 
 impl<S, T> Items<S, T> {
     pub(super) fn new(raw: RawItems<S>) -> Self {
-        Self { raw, item: PhantomData }
+        Self { raw, failed: false, item: PhantomData }
     }
 
     /// As [`RawItems::continuation`].
@@ -109,12 +110,15 @@ where
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
         let Some(item) = ready!(Pin::new(&mut self.raw).poll_next(cx)?) else { return Poll::Ready(None) };
         let parsed = item.parse();
         if parsed.is_err() {
             // The page goes back in hand as a whole: going on there finds this item again.
             self.raw.ready.push_front(item);
-            self.raw.done = true;
+            self.failed = true;
         }
         let (taken, page) = (self.raw.taken, self.raw.number);
         Poll::Ready(Some(parsed.map_err(|error| not_a(taken, error).on_page(page))))

@@ -41,6 +41,7 @@ pub struct Pager<S> {
     /// The page to ask for, or under way; `None` after the last.
     position: Option<Position>,
     progress: Progress,
+    total: Option<u64>,
     empty_in_a_row: u32,
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -144,6 +145,7 @@ impl<S> Pager<S> {
             rng: fastrand::Rng::new(),
             position: Some(position),
             progress,
+            total: None,
             empty_in_a_row: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
@@ -153,7 +155,7 @@ impl<S> Pager<S> {
 
     /// What forbids to ask for the next page.
     fn check(&mut self, position: &Position) -> Result<(), Error> {
-        let page = self.progress.pages + 1;
+        let page = self.progress.pages.saturating_add(1);
         if self.progress.pages >= self.limits.max_pages {
             let problem = format!("there are more pages than the {} that are allowed", self.limits.max_pages);
             return Err(Error::new(ErrorKind::MaxPages, problem).on_page(page));
@@ -162,7 +164,7 @@ impl<S> Pager<S> {
             let problem = format!("{} pages in a row were empty", self.empty_in_a_row);
             return Err(Error::new(ErrorKind::EmptyPages, problem).on_page(page));
         }
-        if !self.seen.insert(position.hash(&self.hasher)) {
+        if !self.seen.insert(self.query.hash(position, &self.hasher)) {
             return Err(Error::new(ErrorKind::Loop, "the next page is one that was there before").on_page(page));
         }
         Ok(())
@@ -171,9 +173,10 @@ impl<S> Pager<S> {
     fn accept(&mut self, fetched: Fetched) -> Option<Page> {
         self.position = fetched.next;
         let page = fetched.page?;
-        self.progress.pages += 1;
-        self.progress.items += page.len() as u64;
-        self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row + 1 } else { 0 };
+        self.total = page.total.or(self.total);
+        self.progress.pages = self.progress.pages.saturating_add(1);
+        self.progress.items = self.progress.items.saturating_add(page.len() as u64);
+        self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
         Some(page)
     }
 }
@@ -195,6 +198,7 @@ where
             limits: self.limits,
             position,
             progress: self.progress,
+            total: self.total,
             rng: self.rng.fork(),
         };
         self.state = State::Fetching(Box::pin(fetch.run()));

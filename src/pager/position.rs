@@ -1,10 +1,10 @@
 //! Which page.
 
-use std::{borrow::Cow, hash::BuildHasher};
+use std::borrow::Cow;
 
 use http::Uri;
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
-use serde_json::value::RawValue;
+use serde_json::{Number, value::RawValue};
 
 /// What tells a page from the others of its query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,14 +15,31 @@ pub(super) enum Position {
     Url(String),
     /// Behind this cursor.
     Cursor(String),
+    /// The same, where the API wrote it as a number.
+    NumberCursor(String),
     Page(u64),
+}
+
+/// What an answer says of the next page, digit for digit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Text(String),
+    Number(String),
 }
 
 // === impl Position ===
 
 impl Position {
+    pub(super) fn cursor(link: Link) -> Self {
+        match link {
+            Link::Text(text) => Self::Cursor(text),
+            Link::Number(text) => Self::NumberCursor(text),
+        }
+    }
+
     /// A URL as found in the answer to a request for `base`: what cannot be resolved is kept, to be refused by name.
-    pub(super) fn url(reference: &str, base: &Uri) -> Self {
+    pub(super) fn url(link: &Link, base: &Uri) -> Self {
+        let (Link::Text(reference) | Link::Number(reference)) = link;
         let resolve = || {
             let base = base.to_string();
             let base = UriAbsoluteStr::new(base.split('#').next()?).ok()?;
@@ -36,25 +53,24 @@ impl Position {
     pub(super) fn value(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Start => None,
-            Self::Url(value) | Self::Cursor(value) => Some(value.into()),
+            Self::Url(value) | Self::Cursor(value) | Self::NumberCursor(value) => Some(value.into()),
             Self::Page(number) => Some(number.to_string().into()),
         }
-    }
-
-    /// Eight bytes a page, so that a run of days can tell that it goes in circles.
-    pub(super) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
-        hasher.hash_one(self)
     }
 }
 
 /// A link or cursor as text; `None` where there is no next page: null, false, blank.
-pub(super) fn link(value: &RawValue) -> Option<String> {
-    let text = match value.get() {
-        "null" | "false" => return None,
-        text if text.starts_with('"') => serde_json::from_str(text).ok()?,
-        text => text.to_owned(),
+///
+/// # Errors
+///
+/// If there is something, and it is neither a string nor a number: it says that there is more, and not where.
+pub(super) fn link(value: &RawValue) -> Result<Option<Link>, serde_json::Error> {
+    let text: String = match value.get() {
+        "null" | "false" => return Ok(None),
+        text if text.starts_with('"') => serde_json::from_str(text)?,
+        text => return serde_json::from_str::<Number>(text).map(|_| Some(Link::Number(text.to_owned()))),
     };
-    (!text.trim().is_empty()).then_some(text)
+    Ok((!text.trim().is_empty()).then_some(Link::Text(text)))
 }
 
 #[cfg(test)]
@@ -62,7 +78,8 @@ mod tests {
     use super::*;
 
     fn resolved(reference: &str) -> String {
-        match Position::url(reference, &"https://api.example.com/v2/users?page=1".parse().unwrap()) {
+        match Position::url(&Link::Text(reference.into()), &"https://api.example.com/v2/users?page=1".parse().unwrap())
+        {
             Position::Url(url) => url,
             other => panic!("{other:?}"),
         }
@@ -82,9 +99,12 @@ mod tests {
     fn only_something_is_a_link() {
         let link = |text: &str| link(&RawValue::from_string(text.to_owned()).unwrap());
         for none in ["null", "false", r#""""#, r#"" \t""#] {
-            assert_eq!(link(none), None, "{none}");
+            assert_eq!(link(none).unwrap(), None, "{none}");
         }
-        assert_eq!(link(r#""a\u0041""#).as_deref(), Some("aA"));
-        assert_eq!(link("12").as_deref(), Some("12"));
+        assert_eq!(link(r#""a\u0041""#).unwrap(), Some(Link::Text("aA".into())));
+        assert_eq!(link("12").unwrap(), Some(Link::Number("12".into())));
+        for odd in ["true", "{}", "[1]", r#""\ud800""#] {
+            assert!(link(odd).is_err(), "{odd}");
+        }
     }
 }

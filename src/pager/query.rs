@@ -1,5 +1,7 @@
 //! What to ask for.
 
+use std::{fmt, hash::BuildHasher};
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri,
@@ -18,7 +20,7 @@ use crate::{json::Pointer, origin::Origin, repeat::Repeat};
 /// The first request of a paged answer, where its items are, and where the next page is.
 ///
 /// The JSON body is opaque: nothing in it is read, and only what the [`Rule`] names is written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct Query {
     method: Method,
@@ -40,7 +42,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// If `url` is not an absolute http or https URL, or a pointer is none.
+    /// If `url` is not an absolute http or https URL, carries credentials, or a pointer is none.
     pub fn get(url: impl AsRef<str>, items: impl AsRef<str>, rule: Rule) -> Result<Self, Error> {
         Self::new(Method::GET, url.as_ref(), None, items.as_ref(), rule)
     }
@@ -78,6 +80,9 @@ impl Query {
         let invalid = || Error::config("the URL of a query must be absolute, such as https://api.example.com/users");
         let uri: Uri = url.trim().parse().map_err(|_| invalid())?;
         let origin = Origin::of(&uri).ok_or_else(invalid)?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(Error::config("the URL of a query must not carry a user name or password"));
+        }
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if body.is_some() {
@@ -95,6 +100,9 @@ impl Query {
             rule,
             explain: ApiError::guess,
         };
+        if query.rule.get && query.places.body.is_some() {
+            return Err(Error::config("the rule writes to a body, and the GETs it follows with have none"));
+        }
         // Whether the rule can write where it wants to is known now.
         query.body_at(&Position::Page(0))?;
         Ok(query)
@@ -109,9 +117,8 @@ impl Query {
 
     /// The request for the page at `position`, and the URL that links in its answer are relative to.
     pub(super) fn request(&self, position: &Position) -> Result<Request<Full<Bytes>>, Error> {
-        let uri = self.uri_at(position)?;
-        let get = self.rule.get && matches!(position, Position::Url(_) | Position::Cursor(_));
-        let (method, body) = if get { (Method::GET, None) } else { (self.method.clone(), self.body_at(position)?) };
+        let (method, uri, body) = self.line_at(position)?;
+        let get = self.gets(position);
         let mut request = Request::new(Full::new(body.unwrap_or_default()));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -121,6 +128,25 @@ impl Query {
         }
         request.extensions_mut().insert(self.repeat);
         Ok(request)
+    }
+
+    /// The same for pages that are asked for in the same way, whatever led to them: eight bytes a page, so that a run of
+    /// days can tell that it goes in circles.
+    pub(super) fn hash(&self, position: &Position, hasher: &impl BuildHasher) -> u64 {
+        // What cannot be asked for is refused by name, later.
+        self.line_at(position).map_or_else(|_| hasher.hash_one(position), |line| hasher.hash_one(line))
+    }
+
+    fn gets(&self, position: &Position) -> bool {
+        self.rule.get && *position != self.first()
+    }
+
+    fn line_at(&self, position: &Position) -> Result<(Method, Uri, Option<Bytes>), Error> {
+        let uri = self.uri_at(position)?;
+        if self.gets(position) {
+            return Ok((Method::GET, uri, None));
+        }
+        Ok((self.method.clone(), uri, self.body_at(position)?))
     }
 
     fn uri_at(&self, position: &Position) -> Result<Uri, Error> {
@@ -149,6 +175,12 @@ impl Query {
         let value = match position {
             Position::Page(number) => Some(Value::from(*number)),
             Position::Cursor(cursor) => Some(Value::from(cursor.as_str())),
+            // As a number, unless that would change its digits.
+            Position::NumberCursor(cursor) => {
+                let number =
+                    serde_json::from_str(cursor).ok().filter(|number: &Value| number.to_string().as_str() == cursor);
+                Some(number.unwrap_or_else(|| cursor.as_str().into()))
+            }
             Position::Start | Position::Url(_) => None,
         };
         if let (Some(pointer), Some(value)) = (&self.places.body, value) {
@@ -164,6 +196,19 @@ impl Query {
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
         let text = format!("{}\n{}\n{}\n{}\n{:?}", self.method, self.uri, body, self.items, self.rule);
         text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// Without the values of headers and without the body, either of which may be secret.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("items", &self.items)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,182 @@
+//! What a pager says when it cannot go on.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[allow(dead_code, reason = "not all of it is wanted here")]
+#[path = "support/scripted_api.rs"]
+mod scripted_api;
+
+use std::{
+    error::Error as _,
+    future::Ready,
+    io,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{BoxError, Service, ServiceBuilder};
+use tower_oauth2::{
+    OAuthLayer, TokenCache,
+    grant::{ClientAuth, ClientCredentials},
+    pager::{ApiError, ErrorKind, Pager, Query, Rule},
+    retry::{RetryLayer, RetryPolicy},
+    testing::{Analytics, Fault, Issuer},
+};
+
+use scripted_api::{ScriptedApi, broken, drain, ok, status};
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_names_status_code_message_and_correlation_id_and_is_not_retried() {
+    for code in [400, 401, 403, 404, 429, 500, 503, 504] {
+        let body = format!(r#"{{"message":"Not now.","code":"some.code","status":{code}}}"#);
+        let mut refusal = status(code, &body).unwrap();
+        refusal.headers_mut().insert("x-correlation-id", "cor-1".parse().unwrap());
+        let api = ScriptedApi::new([ok(r#"{"i":[1],"next":"/2"}"#), Ok(refusal), ok(r#"{"i":[2]}"#)]);
+        let mut items = Pager::new(api.service(), query()).items::<u32>();
+        let (good, error) = drain(&mut items).await;
+        let error = error.unwrap();
+        assert_eq!((good, api.requests()), (vec![1], 2));
+        assert_eq!((error.kind(), error.page()), (ErrorKind::Status, Some(2)));
+        assert_eq!(error.status().unwrap(), code);
+        let said = error.api().unwrap();
+        assert_eq!(said.code.as_deref(), Some("some.code"));
+        assert_eq!(said.message.as_deref(), Some("Not now."));
+        assert_eq!(said.correlation_id.as_deref(), Some("cor-1"));
+        let text = error.to_string();
+        assert!(text.contains(&code.to_string()) && text.contains("some.code: Not now."), "{text}");
+        assert!(text.ends_with("(correlation id cor-1)"), "{text}");
+        assert_eq!(items.continuation().unwrap().pages(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_without_a_readable_body_is_still_that_refusal() {
+    let mut cut_off = broken(r#"{"code":"x","message":"half"#).unwrap();
+    *cut_off.status_mut() = http::StatusCode::BAD_GATEWAY;
+    let mut stalled = Response::new(tower_oauth2::testing::Body::stalled("{"));
+    *stalled.status_mut() = http::StatusCode::BAD_GATEWAY;
+    let huge = format!(r#"{{"message":"{}"}}"#, "x".repeat(1 << 20));
+    for answer in [status(502, ""), status(502, "<html>Bad Gateway"), status(502, &huge), Ok(cut_off), Ok(stalled)] {
+        let (_, error) = drain(&mut Pager::new(ScriptedApi::new([answer]).service(), query())).await;
+        let error = error.unwrap();
+        assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Status, 502));
+        assert_eq!(error.api(), Some(&ApiError::default()));
+        assert_eq!(error.to_string(), "page 1: the API answered 502 Bad Gateway");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_api_says_is_cleaned_and_shortened() {
+    let body = serde_json::json!({"error": "a\u{1b}[2J\r\nb", "error_description": "é".repeat(9_999)}).to_string();
+    let (_, error) = drain(&mut Pager::new(ScriptedApi::new([status(400, &body)]).service(), query())).await;
+    let error = error.unwrap();
+    assert_eq!(error.api().unwrap().code.as_deref(), Some("a [2J  b"));
+    assert_eq!(error.api().unwrap().message.as_deref().map(|text| text.chars().count()), Some(400));
+    assert!(error.to_string().len() < 2_000 && !error.to_string().chars().any(char::is_control));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_explained_by_the_function_of_the_query() {
+    let query = query().explain_errors(|headers, body| {
+        let mut said = ApiError::default();
+        said.message = Some(format!("{} {}", headers["x-a"].to_str().unwrap(), body.len()));
+        said
+    });
+    let mut refusal = status(418, "four").unwrap();
+    refusal.headers_mut().insert("x-a", "b".parse().unwrap());
+    let (_, error) = drain(&mut Pager::new(ScriptedApi::new([Ok(refusal)]).service(), query)).await;
+    assert_eq!(error.unwrap().to_string(), "page 1: the API answered 418 I'm a teapot: b 4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_large_is_an_error_at_once() {
+    let page = r#"{"i":[1],"next":null}"#;
+    let api = ScriptedApi::of_pages([page, page]);
+    let (_, error) = drain(&mut Pager::new(api.service(), query()).max_page_bytes(page.len() - 1)).await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.page(), api.requests()), (ErrorKind::TooLarge, Some(1), 1));
+    assert!(error.to_string().contains("20 bytes"), "{error}");
+
+    let api = ScriptedApi::of_pages([page]);
+    let (pages, error) = drain(&mut Pager::new(api.service(), query()).max_page_bytes(page.len())).await;
+    assert!(error.is_none() && pages.len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_to_send_has_its_source_and_is_not_retried() {
+    let reset = || Err(io::Error::new(io::ErrorKind::ConnectionReset, "reset by a test").into());
+    let api = ScriptedApi::new([ok(r#"{"i":[1],"next":"/2"}"#), reset(), ok(r#"{"i":[2]}"#)]);
+    let (_, error) = drain(&mut Pager::new(api.service(), query())).await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.page(), api.requests()), (ErrorKind::Send, Some(2), 2));
+    let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::ConnectionReset);
+    assert!(!error.to_string().contains("reset by a test"), "the source is said twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_ready_is_a_failure_to_send() {
+    let (_, error) = drain(&mut Pager::new(Closed, query())).await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.page()), (ErrorKind::Send, Some(1)));
+    assert_eq!(error.source().unwrap().to_string(), "closed for good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_error_is_found_below_it() {
+    let issuer = Issuer::new();
+    let analytics = Analytics::new(&issuer);
+    let auth = ClientAuth::basic("test-client", "wrong-secret");
+    let grant = ClientCredentials::new(issuer.service(), "https://login.example.com/oauth/token", auth).unwrap();
+    let api = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::default()))
+        .layer(OAuthLayer::for_origin("https://api.example.com", TokenCache::new(grant)).unwrap())
+        .service(analytics.service());
+    let error = Pager::new(api, query()).items::<u32>().try_collect::<Vec<_>>().await.unwrap_err();
+
+    assert_eq!((error.kind(), error.page()), (ErrorKind::Send, Some(1)));
+    let token_error = tower_oauth2::Error::find(&error).unwrap();
+    assert_eq!(token_error.oauth_code(), Some("invalid_client"));
+    assert!(!format!("{error} {error:?} {token_error} {token_error:?}").contains("wrong-secret"));
+    assert_eq!((issuer.stats().requests, analytics.stats().requests), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_status_is_what_the_retry_policy_leaves() {
+    let issuer = Issuer::new();
+    let analytics = Analytics::new(&issuer);
+    let bearer = http::HeaderValue::try_from(format!("Bearer {}", issuer.mint())).unwrap();
+    let url = "https://api.example.com/api/v2/users";
+    let query = Query::post(url, serde_json::json!({}), "/entities", Rule::next_url("/nextUri")).unwrap();
+    let query = query.header(http::header::AUTHORIZATION, bearer);
+    (0..9).for_each(|_| analytics.fail_next(Fault::Status(504)));
+    let api = ServiceBuilder::new().layer(RetryLayer::new(RetryPolicy::default())).service(analytics.service());
+    let (_, error) = drain(&mut Pager::new(api, query)).await;
+    assert_eq!(error.unwrap().status().unwrap(), 504);
+    // A POST: it is the query's `Repeat` that makes it repeatable.
+    assert_eq!(analytics.stats().requests, 4);
+}
+
+#[derive(Clone)]
+struct Closed;
+
+impl Service<Request<Full<Bytes>>> for Closed {
+    type Response = Response<Full<Bytes>>;
+    type Error = BoxError;
+    type Future = Ready<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Err("closed for good".into()))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        panic!("called without being ready");
+    }
+}
+
+fn query() -> Query {
+    Query::get("https://api.example.com/1", "/i", Rule::next_url("/next")).unwrap()
+}

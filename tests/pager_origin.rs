@@ -1,0 +1,107 @@
+//! A next URL that leads elsewhere is refused, and nothing is sent there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[allow(dead_code, reason = "not all of it is wanted here")]
+#[path = "support/scripted_api.rs"]
+mod scripted_api;
+
+use serde_json::json;
+use tower_oauth2::pager::{Continuation, ErrorKind, Pager, Query, Rule};
+
+use scripted_api::{ScriptedApi, drain};
+
+const URL: &str = "https://api.example.com/u";
+
+const HOSTILE: [&str; 38] = [
+    // Another host.
+    "https://evil.example/u",
+    "//evil.example/u",
+    "///evil.example/u",
+    "https:////evil.example/u",
+    "https://example.com/u",
+    "https://sub.api.example.com/u",
+    "https://api.example.com.evil.example/u",
+    "https://xapi.example.com/u",
+    "https://api.example.com./u",
+    "https://api.example.com%2eevil.example/u",
+    "https://%61pi.example.com/u",
+    "https://api。example.com/u",
+    "https://аpi.example.com/u",
+    // Another port.
+    "https://api.example.com:8443/u",
+    "https://api.example.com:80/u",
+    "https://api.example.com:99999/u",
+    "https://api.example.com:0443x/u",
+    // Another scheme.
+    "http://api.example.com/u",
+    "http://api.example.com:443/u",
+    "ftp://api.example.com/u",
+    "wss://api.example.com/u",
+    "javascript:alert(1)",
+    "file:///etc/passwd",
+    "data:application/json,{}",
+    // Credentials, or what looks like them.
+    "https://api.example.com@evil.example/u",
+    "https://user:secret@api.example.com/u",
+    "https://@api.example.com/u",
+    "https://api.example.com:443@evil.example/u",
+    // What some parsers take for a slash, or for nothing.
+    "\\\\evil.example\\u",
+    "https:\\\\evil.example/u",
+    "/\\evil.example/u",
+    "https://api.example.com\\@evil.example/u",
+    "https://evil.example\\.api.example.com/u",
+    "https://api.example.com\t.evil.example/u",
+    "ht\ntps://evil.example/u",
+    "/u\r\nHost: evil.example",
+    "https://api.example.com\0.evil.example/u",
+    "https://",
+];
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_to_another_origin() {
+    for hostile in HOSTILE {
+        for rule in [Rule::next_url("/next"), Rule::next_url("/next").follow_with_get()] {
+            let first = json!({"i": [1], "next": hostile}).to_string();
+            let api = ScriptedApi::of_pages([first, r#"{"i":[666]}"#.to_owned()]);
+            let query = Query::get(URL, "/i", rule).unwrap();
+            let (items, error) = drain(&mut Pager::new(api.service(), query).items::<u32>()).await;
+            assert_eq!(items, [1], "{hostile:?}");
+            let error = error.unwrap_or_else(|| panic!("{hostile:?} was followed"));
+            assert_eq!((error.kind(), error.page()), (ErrorKind::Origin, Some(2)), "{hostile:?}");
+            assert_eq!(api.uris(), [URL], "{hostile:?}");
+            assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_taken_as_it_is_written() {
+    for other in ["2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
+        let first = json!({"i": [1], "next": format!("http://{other}:8080/u")}).to_string();
+        let api = ScriptedApi::of_pages([first, r#"{"i":[666]}"#.to_owned()]);
+        let query = Query::get("http://127.0.0.1:8080/u", "/i", Rule::next_url("/next")).unwrap();
+        let (items, error) = drain(&mut Pager::new(api.service(), query).items::<u32>()).await;
+        assert_eq!((items, error.map(|error| error.kind())), (vec![1], Some(ErrorKind::Origin)), "{other}");
+        assert_eq!(api.requests(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_continuation_leads_nowhere_else() {
+    let api = ScriptedApi::of_pages([r#"{"i":[666]}"#]);
+    let query = || Query::get(URL, "/i", Rule::next_url("/next")).unwrap();
+    let honest = Pager::new(api.service(), query()).continuation().unwrap();
+    let honest = serde_json::to_string(&honest).unwrap();
+    for hostile in HOSTILE {
+        let mut map: serde_json::Map<_, _> = serde_json::from_str(&honest).unwrap();
+        map.remove("start").unwrap();
+        map.insert("url".into(), hostile.into());
+        let forged: Continuation = serde_json::from_value(map.into()).unwrap();
+        let mut pager = Pager::resume(api.service(), query(), forged).unwrap();
+        let (pages, error) = drain(&mut pager).await;
+        assert_eq!((pages.len(), error.map(|error| error.kind())), (0, Some(ErrorKind::Origin)), "{hostile:?}");
+        assert_eq!(api.requests(), 0, "{hostile:?}");
+    }
+}
