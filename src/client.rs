@@ -27,7 +27,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -37,6 +37,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{ClientConfig, crypto::ring};
+use tokio::time::timeout;
 use tower::BoxError;
 use tower_service::Service;
 
@@ -53,7 +54,7 @@ use crate::{error::Error, origin::Origin};
 /// Clones share the pool. Cheap.
 #[derive(Clone)]
 pub struct HttpsClient {
-    client: Client<HttpsConnector<HttpConnector>, UnsyncBoxBody<Bytes, BoxError>>,
+    client: Client<Connector, UnsyncBoxBody<Bytes, BoxError>>,
     plain_http: bool,
 }
 
@@ -65,6 +66,13 @@ pub struct Builder {
     pool_idle_timeout: Duration,
     tls: Option<ClientConfig>,
     plain_http: bool,
+}
+
+/// Connects in time: the connectors themselves bound no handshake.
+#[derive(Clone)]
+struct Connector {
+    inner: HttpsConnector<HttpConnector>,
+    timeout: Duration,
 }
 
 /// Future of [`HttpsClient`].
@@ -90,7 +98,7 @@ impl HttpsClient {
     /// To set the limits.
     pub fn builder() -> Builder {
         Builder {
-            connect_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(5),
             pool_idle_timeout: Duration::from_secs(90),
             tls: None,
             plain_http: false,
@@ -131,15 +139,15 @@ impl fmt::Debug for HttpsClient {
 // === impl Builder ===
 
 impl Builder {
-    /// How long connecting may take, TLS not included. Defaults to 3 s.
+    /// How long connecting may take: name resolution, TCP and TLS. Defaults to 5 s; one hour at the most.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(HOUR);
         self
     }
 
-    /// How long an unused connection is kept. Defaults to 90 s.
+    /// How long an unused connection is kept. Defaults to 90 s; one hour at the most.
     pub fn pool_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.pool_idle_timeout = timeout;
+        self.pool_idle_timeout = timeout.min(HOUR);
         self
     }
 
@@ -175,10 +183,10 @@ impl Builder {
         };
         let mut http = HttpConnector::new();
         http.enforce_http(false);
-        http.set_connect_timeout(Some(self.connect_timeout));
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE));
         let connector = connector.https_or_http().enable_all_versions().wrap_connector(http);
+        let connector = Connector { inner: connector, timeout: self.connect_timeout };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -211,5 +219,23 @@ impl fmt::Debug for Responding {
     }
 }
 
+// === impl Connector ===
+
+impl Service<Uri> for Connector {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = timeout(self.timeout, self.inner.call(uri));
+        Box::pin(async move { connecting.await? })
+    }
+}
+
 /// Finds out that the other side is gone, which no read timeout of a pooled connection would.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -165,6 +165,19 @@ async fn a_reset_is_tried_again_for_what_may_be_repeated_only() {
 }
 
 #[tokio::test]
+async fn connecting_ends_in_time_though_nobody_shakes_hands() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let client = HttpsClient::builder().connect_timeout(Duration::from_millis(50)).build().unwrap();
+    let policy = RetryPolicy::new().max_attempts(2).backoff(Duration::ZERO, Duration::ZERO);
+    let api = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).service(client);
+    let error = api.oneshot(Request::post(url).body(Full::<Bytes>::default()).unwrap()).await.unwrap_err();
+    let error = error.downcast_ref::<hyper_util::client::legacy::Error>().unwrap();
+    assert!(error.is_connect());
+    assert_eq!(policy.stats().retries, 1, "nothing was sent, so that a POST may be sent again");
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer() {
     let issuer = Issuer::new();
     let server = issuer.serve().await.unwrap();

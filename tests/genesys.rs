@@ -50,7 +50,6 @@ async fn details_are_asked_for_page_by_page_until_all_hits_are_there() {
     let api = ScriptedApi::of_pages([DETAILS_PAGE_1, DETAILS_PAGE_2]);
     let filters = json!({
         "segmentFilters": [{"type": "and", "predicates": [{"dimension": "mediaType", "value": "voice"}]}],
-        "paging": {"pageSize": 9_999, "pageNumber": 7},
     });
     let query =
         ConversationDetails::query(format!(" {API}/ "), INTERVAL).page_size(2).filters(filters).build().unwrap();

@@ -15,6 +15,7 @@ pub struct ConversationDetails {
     api: String,
     body: Map<String, Value>,
     page_size: u32,
+    filters: Value,
 }
 
 // === impl ConversationDetails ===
@@ -28,7 +29,7 @@ impl ConversationDetails {
         // A fixed order: with any other one a conversation could be on two pages, or on none.
         body.insert("order".into(), "asc".into());
         body.insert("orderBy".into(), "conversationStart".into());
-        Self { api: api.into(), body, page_size: Self::MAX_PAGE_SIZE }
+        Self { api: api.into(), body, page_size: Self::MAX_PAGE_SIZE, filters: Value::Object(Map::new()) }
     }
 
     /// Conversations a page, 1 to [`MAX_PAGE_SIZE`](Self::MAX_PAGE_SIZE), which is the default.
@@ -37,11 +38,9 @@ impl ConversationDetails {
         self
     }
 
-    /// Members of the request body, such as `segmentFilters`, from a JSON object. `paging` is this crate's, and is left out.
+    /// Members of the request body, such as `segmentFilters`: a JSON object. None by default.
     pub fn filters(mut self, filters: Value) -> Self {
-        if let Value::Object(filters) = filters {
-            self.body.extend(filters);
-        }
+        self.filters = filters;
         self
     }
 
@@ -49,9 +48,18 @@ impl ConversationDetails {
     ///
     /// # Errors
     ///
-    /// If the API is not an absolute http or https URL.
+    /// If the API is not an absolute http or https URL, or the filters are no object, or have a member that is set here:
+    /// `interval`, `order`, `orderBy` or `paging`.
     pub fn build(mut self) -> Result<Query, Error> {
         self.body.insert("paging".into(), json!({"pageSize": self.page_size, "pageNumber": 1}));
+        let Value::Object(filters) = self.filters else {
+            return Err(Error::config("the filters of a conversation query are not a JSON object"));
+        };
+        for (name, value) in filters {
+            if self.body.insert(name.clone(), value).is_some() {
+                return Err(Error::config(format!("{name} is no filter: it is set by this crate")));
+            }
+        }
         let rule = Rule::page_number(Place::body("/paging/pageNumber")).total("/totalHits");
         let query = Query::post(details_url(&self.api), Value::Object(self.body), "/conversations", rule)?;
         Ok(query.explain_errors(explain))
@@ -64,4 +72,24 @@ impl ConversationDetails {
 /// Also where the tutorials' queries go.
 pub(super) fn details_url(api: &str) -> String {
     format!("{}/api/v2/analytics/conversations/details/query", api.trim().trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_cannot_replace_what_the_query_is_made_of() {
+        let build = |filters| ConversationDetails::query("https://api.mypurecloud.ie", "a/b").filters(filters).build();
+        assert!(build(json!({"segmentFilters": []})).is_ok());
+        for (filters, says) in [
+            (json!({"interval": "c/d"}), "interval"),
+            (json!({"paging": {"pageSize": 1000}}), "paging"),
+            (json!([]), "not a JSON object"),
+            (json!("x"), "not a JSON object"),
+        ] {
+            let error = build(filters).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
 }

@@ -1,6 +1,12 @@
 //! One page: asked for, received whole, understood; asked for again where that fails.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{Request, Response, StatusCode, Uri};
@@ -43,6 +49,8 @@ pub(super) struct Fetch<S> {
     /// What the page before said there is on all pages.
     pub(super) total: Option<u64>,
     pub(super) rng: fastrand::Rng,
+    /// Counts the times a page was asked for again.
+    pub(super) repeats: Arc<AtomicU64>,
 }
 
 // === impl Fetch ===
@@ -65,6 +73,7 @@ where
             };
             let pause = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE).mul_f64(self.rng.f64());
             warn!(page = number, attempt, wait = ?pause, %error, "asking for the page again");
+            self.repeats.fetch_add(1, Ordering::Relaxed);
             sleep(pause).await;
             attempt += 1;
         }
@@ -125,21 +134,23 @@ where
     }
 
     fn next(&self, page: &Page, link: Option<Link>, count: Option<u64>, uri: &Uri) -> Result<Option<Position>, Error> {
+        let items = self.progress.items.saturating_add(page.len() as u64);
+        let total = page.total.or(self.total);
         let number = match (&self.query.rule.kind, &self.position) {
             (Kind::Single, _) => return Ok(None),
             (Kind::NextUrl { .. }, _) => return Ok(link.map(|link| Position::url(&link, uri))),
             (Kind::Cursor { .. }, _) => return Ok(link.map(Position::cursor)),
             (Kind::PageNumber { first, .. }, Position::Page(number)) => {
                 let seen = number.saturating_sub(*first).saturating_add(1);
-                if count.is_some_and(|count| seen >= count) {
+                // Where the two contradict each other, the next page will show which is right.
+                if count.is_some_and(|count| seen >= count) && total.is_none_or(|total| items >= total) {
                     return Ok(None);
                 }
                 *number
             }
             (Kind::PageNumber { first, .. }, _) => *first,
         };
-        let items = self.progress.items.saturating_add(page.len() as u64);
-        match page.total.or(self.total) {
+        match total {
             Some(total) if items >= total => Ok(None),
             // A contradiction: it says that there is more, and has nothing.
             Some(total) if page.is_empty() => Err(incomplete(items, total)),

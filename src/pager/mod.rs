@@ -15,7 +15,7 @@
 //! #[derive(Deserialize)]
 //! struct User { id: u32 }
 //!
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let run = async {
 //! // Stands for a stack of layers on a client.
 //! let api = tower::service_fn(|request: Request<Full<Bytes>>| async move {
 //!     let page = match request.uri().query() {
@@ -27,7 +27,8 @@
 //! let query = Query::get("https://api.example.com/users", "/users", Rule::next_url("/next"))?;
 //! let users: Vec<User> = Pager::new(api, query).items().try_collect().await?;
 //! assert_eq!(users.iter().map(|user| user.id).sum::<u32>(), 6);
-//! # Ok::<(), tower::BoxError>(()) })?;
+//! # Ok::<(), tower::BoxError>(()) };
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run)?;
 //! # Ok::<(), tower::BoxError>(())
 //! ```
 //!

@@ -6,7 +6,10 @@ use std::{
     hash::RandomState,
     mem,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -45,6 +48,7 @@ pub struct Pager<S> {
     empty_in_a_row: u32,
     seen: HashSet<u64>,
     hasher: RandomState,
+    repeats: Arc<AtomicU64>,
     state: State,
 }
 
@@ -127,6 +131,11 @@ impl<S> Pager<S> {
         Some(Continuation { query: self.query.fingerprint(), position, pages, items })
     }
 
+    /// How often a page was asked for again because its body was broken.
+    pub fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
+    }
+
     /// The items of all pages, as values.
     pub fn items<T: DeserializeOwned>(self) -> Items<S, T> {
         Items::new(self.raw_items())
@@ -149,6 +158,7 @@ impl<S> Pager<S> {
             empty_in_a_row: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
+            repeats: Arc::default(),
             state: State::Idle,
         }
     }
@@ -200,6 +210,7 @@ where
             progress: self.progress,
             total: self.total,
             rng: self.rng.fork(),
+            repeats: Arc::clone(&self.repeats),
         };
         self.state = State::Fetching(Box::pin(fetch.run()));
         Ok(())

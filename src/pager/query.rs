@@ -56,7 +56,8 @@ impl Query {
         Self::new(Method::POST, url.as_ref(), Some(body), items.as_ref(), rule)
     }
 
-    /// A header for every request, such as a version. Not `Authorization`: that is for [`OAuthLayer`](crate::OAuthLayer).
+    /// A header for every request, such as a version or a tenant. An `Authorization` would be sent in place of the token of
+    /// [`OAuthLayer`](crate::OAuthLayer).
     pub fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
@@ -192,10 +193,17 @@ impl Query {
     }
 
     /// A short name of this query, the same in every process: FNV-1a over all that makes it different from another.
+    // NOTE: it is saved in continuations. Whoever changes what goes in here changes their version.
     pub(super) fn fingerprint(&self) -> u64 {
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
-        let text = format!("{}\n{}\n{}\n{}\n{:?}", self.method, self.uri, body, self.items, self.rule);
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        let line = format!("{}\n{}\n{}\n{}\n{:?}\n", self.method, self.uri, body, self.items, self.rule);
+        let mut headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        headers.sort_unstable();
+        let headers = headers.into_iter().flat_map(|(name, value)| [name.as_bytes(), b":", value, b"\n"]);
+        std::iter::once(line.as_bytes())
+            .chain(headers)
+            .flatten()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
     }
 }
 
@@ -277,5 +285,13 @@ mod tests {
         assert_eq!(of("https://a/q", "/x"), of("https://a/q", "/x"));
         assert_ne!(of("https://a/q", "/x"), of("https://a/q", "/y"));
         assert_ne!(of("https://a/q", "/x"), of("https://b/q", "/x"));
+
+        let tenant = |tenant: &'static str| {
+            let query = Query::get("https://a/q", "/x", Rule::single()).unwrap();
+            query.header(http::HeaderName::from_static("tenant"), HeaderValue::from_static(tenant)).fingerprint()
+        };
+        assert_eq!(tenant("a"), tenant("a"));
+        assert_ne!(tenant("a"), tenant("b"));
+        assert_ne!(tenant("a"), of("https://a/q", "/x"));
     }
 }

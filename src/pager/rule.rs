@@ -86,7 +86,8 @@ impl Rule {
     }
 
     /// Where an answer says how many items there are. [`page_number`](Self::page_number) ends when that many have come;
-    /// an empty page before that is an error, because something is missing.
+    /// an empty page before that is an error, because something is missing. Other rules only tell it, by
+    /// [`Page::total`](super::Page::total): their end is where there is no link.
     pub fn total(mut self, pointer: impl Into<String>) -> Self {
         self.total = Some(pointer.into());
         self

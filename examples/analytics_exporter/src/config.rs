@@ -164,6 +164,11 @@ pub struct Patience {
 // === impl Patience ===
 
 impl Patience {
+    /// How long a body may take in all: one that trickles must end, and one that pauses as long as allowed must not.
+    pub fn body(&self) -> Duration {
+        self.idle.saturating_mul(2).max(Duration::from_secs(300))
+    }
+
     /// With a deadline that leaves room for every wait and every attempt that is allowed.
     pub fn policy(&self) -> RetryPolicy {
         let attempt = self.request.saturating_add(self.max_retry_after.max(LONGEST_BACKOFF).mul_f64(1.2));

@@ -1,12 +1,6 @@
 //! The export: a stack of layers, a pager on it, a file.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -78,8 +72,8 @@ struct Export {
     sink: Sink,
     progress: Progress,
     pages: u64,
-    /// Requests for pages, before the policy sends them again: a body that breaks off is asked for again above it.
-    asked: Arc<AtomicU64>,
+    /// Pages asked for again because their body was broken.
+    repeats: u64,
     started: Instant,
 }
 
@@ -112,7 +106,7 @@ impl Export {
             sink,
             progress,
             pages: 0,
-            asked: Arc::default(),
+            repeats: 0,
             started: Instant::now(),
         })
     }
@@ -120,19 +114,15 @@ impl Export {
     /// Asks for page after page, and writes each before it asks for the next.
     async fn pages(&mut self, args: &Args, query: Query) -> Result<(), Failure> {
         let patience = Patience::from(args);
-        let asked = Arc::clone(&self.asked);
         let stack = ServiceBuilder::new()
-            .map_request(move |request| {
-                asked.fetch_add(1, Ordering::Relaxed);
-                request
-            })
             .layer(RetryLayer::new(self.policy.clone()))
             .layer(self.oauth.clone())
             .layer(TimeoutLayer::new(patience.request))
             .layer(DecompressionLayer::new())
             .service(self.http.clone());
-        let mut pages = Pager::new(stack, query).idle_timeout(patience.idle);
+        let mut pages = Pager::new(stack, query).idle_timeout(patience.idle).body_timeout(patience.body());
         while let Some(page) = pages.next().await {
+            self.repeats = pages.repeats();
             self.write(args, page)?;
         }
         Ok(())
@@ -151,8 +141,6 @@ impl Export {
         let flushed = block_in_place(|| self.sink.finish()).map_err(|error| Failure::output(&args.output, &error));
         let result = result.and(flushed);
         let (tokens, retries) = (self.tokens.stats(), self.policy.stats());
-        let answered = self.pages + u64::from(result.is_err());
-        let asked_again = self.asked.load(Ordering::Relaxed).saturating_sub(answered);
         let summary = Summary {
             complete: result.is_ok(),
             records: self.sink.records(),
@@ -160,7 +148,7 @@ impl Export {
             bytes: self.sink.bytes(),
             tokens_minted: tokens.minted,
             replays_401: retries.replays,
-            retries: retries.retries + asked_again,
+            retries: retries.retries + self.repeats,
             elapsed: Instant::now().saturating_duration_since(self.started),
         };
         self.progress.clear();
