@@ -1,4 +1,19 @@
-//! The future of [`OAuth`](crate::OAuth).
+//! The future of [`OAuth`](crate::OAuth), for those who have to name it.
+//!
+//! ```
+//! use tower::{BoxError, Service};
+//! use tower_oauth2::{OAuth, future::ResponseFuture};
+//! use http::{Request, Response};
+//!
+//! /// Sends to one path only.
+//! fn ping<S>(api: &mut OAuth<S>) -> Result<ResponseFuture<S, String>, BoxError>
+//! where
+//!     S: Service<Request<String>, Response = Response<String>> + Clone,
+//!     S::Error: Into<BoxError>,
+//! {
+//!     Ok(api.call(Request::get("https://api.example.com/ping").body(String::new())?))
+//! }
+//! ```
 
 use std::{
     fmt,

@@ -1,12 +1,12 @@
 //! How far it is: a bar on a terminal, a line now and then elsewhere, on the standard error only.
 
 use std::{
-    env,
+    env, fmt,
     io::{self, IsTerminal as _, Write},
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -28,7 +28,11 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        bar.set_style(style("{spinner} {human_pos} conversations, {per_sec}, {elapsed}"));
+        if !bar.is_hidden() {
+            // So that it is seen to live while it waits for a Retry-After.
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        bar.set_style(style("{spinner} {human_pos} conversations, {rate}, {elapsed}"));
         let lines = (!terminal && !quiet).then_some(Duration::from_secs(2));
         Self { bar, lines, last: Instant::now() }
     }
@@ -46,7 +50,7 @@ impl Progress {
     pub fn show(&mut self, records: u64, total: Option<u64>) {
         if let Some(total) = total.filter(|total| self.bar.length() != Some(*total)) {
             self.bar.set_length(total);
-            self.bar.set_style(style("{wide_bar} {human_pos}/{human_len} conversations, {per_sec}, {eta} left"));
+            self.bar.set_style(style("{wide_bar} {human_pos}/{human_len} conversations, {rate}, {eta} left"));
         }
         self.bar.set_position(records);
         let Some(every) = self.lines else { return };
@@ -70,7 +74,11 @@ impl Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    // Whole ones: its own `per_sec` shows four digits behind the point.
+    let rate = |state: &ProgressState, line: &mut dyn fmt::Write| {
+        let _never_fails = write!(line, "{:.0} a second", state.per_sec());
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate)
 }
 
 /// Writes log lines so that the bar does not tear them.
