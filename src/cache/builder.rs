@@ -39,10 +39,10 @@ impl Builder {
         self
     }
 
-    /// The least time between two token requests, whatever the issuer answers and whoever asks. Callers that need a token
-    /// sooner wait. Defaults to 1 s; one hour at the most.
+    /// The least time between two times that the source is asked, whatever it answers and whoever needs a token; callers
+    /// that need one sooner wait. Defaults to 1 s; 100 ms at the least, one hour at the most.
     pub fn min_interval(mut self, interval: Duration) -> Self {
-        self.rules.min_interval = interval.min(HOUR);
+        self.rules.min_interval = interval.clamp(Duration::from_millis(100), HOUR);
         self
     }
 
@@ -53,24 +53,26 @@ impl Builder {
         self
     }
 
-    /// The least time between two token requests that a 401 forced. In between, a refused token stays and the 401 goes to
-    /// the caller. Defaults to 10 s; one hour at the most.
+    /// The least time between two token requests that a 401 forced. In between, a token that is refused right after it was
+    /// minted stays, and the 401 goes to the caller; right after is within this time, and within half its life.
+    /// Defaults to 10 s; 100 ms at the least, one hour at the most.
     pub fn flap_interval(mut self, interval: Duration) -> Self {
-        self.rules.flap_interval = interval.min(HOUR);
+        self.rules.flap_interval = interval.clamp(Duration::from_millis(100), HOUR);
         self
     }
 
     /// The pause after a transient failure: random between zero and `base`, twice that after each further one, up to
-    /// `cap`. A `Retry-After` of the issuer counts if it is longer. Defaults to 1 s and 30 s; 30 days at the most.
+    /// `cap`. A `Retry-After` of the issuer counts if it is longer. Defaults to 1 s and 30 s; 100 ms at the least, 30 days
+    /// at the most.
     pub fn transient_backoff(mut self, base: Duration, cap: Duration) -> Self {
-        self.rules.transient_backoff = Backoff { base, cap: cap.min(MAX_LIFETIME) };
+        self.rules.transient_backoff = Backoff::within(Duration::from_millis(100), base, cap);
         self
     }
 
     /// The pause after a permanent failure, such as a wrong secret: `base`, twice that after each further one, up to
-    /// `cap`. Defaults to 60 s and 15 min, which no issuer takes for an attack; 30 days at the most.
+    /// `cap`. Defaults to 60 s and 15 min, which no issuer takes for an attack; 1 s at the least, 30 days at the most.
     pub fn permanent_backoff(mut self, base: Duration, cap: Duration) -> Self {
-        self.rules.permanent_backoff = Backoff { base, cap: cap.min(MAX_LIFETIME) };
+        self.rules.permanent_backoff = Backoff::within(Duration::from_secs(1), base, cap);
         self
     }
 

@@ -60,7 +60,7 @@ impl Pilot {
             Ok(result) => result,
             Err(_) => Err(Error::new(Kind::Timeout { what: "the token source", after: limit }).with_transient(true)),
         };
-        let landing = self.shared.land(self.flight, result);
+        let landing = self.shared.land(self.flight, orders.reason, result);
         self.landed = true;
         self.landings.send_replace(Some(landing));
     }

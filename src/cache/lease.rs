@@ -1,11 +1,16 @@
 //! A published token with all that a request needs of it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::Shared;
 use crate::token::Token;
 
 /// Held by the cache, by each service clone that has used it, and by each request under way.
@@ -15,8 +20,15 @@ pub(crate) struct Lease {
     header: HeaderValue,
     refresh_at: Instant,
     expires_at: Instant,
+    once: bool,
     /// Weak: the cache owns its lease, not the other way round.
-    cache: Weak<Shared>,
+    cache: Weak<dyn Refuse>,
+}
+
+/// Whom a lease tells that its token was refused.
+pub(super) trait Refuse: fmt::Debug + Send + Sync {
+    /// Whether a replay can carry another token.
+    fn refuse(&self, token: &Token, now: Instant) -> bool;
 }
 
 /// A lease, and until when it may be used without asking the cache again.
@@ -29,9 +41,17 @@ pub(crate) struct Grant {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(token: Token, refresh_at: Instant, expires_at: Instant, cache: Weak<Shared>) -> Self {
+    /// Gives `token` its generation. `now` is when it came, which may be later than it lives.
+    pub(super) fn new(
+        token: Token,
+        refresh_at: Instant,
+        expires_at: Instant,
+        now: Instant,
+        cache: Weak<dyn Refuse>,
+    ) -> Self {
+        let token = token.with_generation(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed));
         let header = token.header().clone();
-        Self { token, header, refresh_at, expires_at, cache }
+        Self { token, header, refresh_at, expires_at, once: now >= expires_at, cache }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -50,6 +70,11 @@ impl Lease {
         self.refresh_at
     }
 
+    /// Whether it serves those who wait for it only: it was over when it came.
+    pub(crate) fn is_for_once(&self) -> bool {
+        self.once
+    }
+
     pub(super) fn expires_at(&self) -> Instant {
         self.expires_at
     }
@@ -62,12 +87,16 @@ impl Lease {
             header: self.token.detached_header(),
             refresh_at: self.refresh_at,
             expires_at: self.expires_at,
+            once: self.once,
             cache: self.cache.clone(),
         }
     }
 
     /// Tells the cache that a resource server refused the token. Whether a replay can carry another one.
     pub(crate) fn reject(&self) -> bool {
-        self.cache.upgrade().is_some_and(|shared| shared.reject(&self.token, Instant::now()))
+        self.cache.upgrade().is_some_and(|cache| cache.refuse(&self.token, Instant::now()))
     }
 }
+
+/// Unique in the process, so that no cache takes the token of another for its own.
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);

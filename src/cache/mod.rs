@@ -34,13 +34,10 @@ mod stats;
 
 use std::{fmt, sync::Arc};
 
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout_at},
-};
+use tokio::{runtime::Handle, time::Instant};
 
 pub use self::{builder::Builder, stats::Stats};
-use self::{flight::Landings, shared::Step, state::Landing};
+use self::{lease::Refuse as _, shared::Step, state::Landing};
 pub(crate) use self::{
     lease::{Grant, Lease},
     shared::Shared,
@@ -100,7 +97,7 @@ impl TokenCache {
     /// token request, and a late one costs none. A token that is refused again within
     /// [`flap_interval`](Builder::flap_interval) stays as well: what refuses fresh tokens does not want a fresh token.
     pub fn reject(&self, token: &Token) -> bool {
-        self.shared.reject(token, Instant::now())
+        self.shared.refuse(token, Instant::now())
     }
 
     /// What has happened so far.
@@ -137,15 +134,15 @@ impl TokenCache {
             return Ok(grant);
         }
         for _ in 0..MAX_TAKEOVERS {
-            let landings = match self.shared.step(Instant::now()) {
+            let waiter = match self.shared.step(Instant::now()) {
                 Step::Use(grant) => return Ok(grant),
                 Step::Fail(error) => return Err(error),
-                Step::Wait(landings, dead_at) => (landings, dead_at),
+                Step::Wait(waiter) => waiter,
             };
             if Handle::try_current().is_err() {
                 return Err(Error::new(Kind::NoRuntime));
             }
-            match landing(landings).await {
+            match waiter.landing().await {
                 Some(Landing::Token(grant)) => return Ok(grant),
                 Some(Landing::Failed(error)) => return Err(error),
                 // The flight was abandoned, or brought what was refused meanwhile: decide anew.
@@ -160,12 +157,6 @@ impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCache").field("stats", &self.stats()).finish_non_exhaustive()
     }
-}
-
-/// Waits for a landing, for as long as anybody drives the flight.
-async fn landing((mut landings, dead_at): (Landings, Instant)) -> Option<Landing> {
-    let landed = timeout_at(dead_at, landings.wait_for(Option::is_some)).await.ok()?.ok()?;
-    landed.clone()
 }
 
 /// A source whose every runtime ends at once must not be asked for ever.

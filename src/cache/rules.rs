@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::token::MAX_LIFETIME;
+
 /// Set through [`Builder`](super::Builder), which documents each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
@@ -54,6 +56,12 @@ impl Default for Rules {
 // === impl Backoff ===
 
 impl Backoff {
+    /// `base` is `floor` at the least: a back-off of nothing is none.
+    pub(super) fn within(floor: Duration, base: Duration, cap: Duration) -> Self {
+        let base = base.clamp(floor, MAX_LIFETIME);
+        Self { base, cap: cap.clamp(base, MAX_LIFETIME) }
+    }
+
     /// The upper end after the `failures`-th failure in a row, counted from 1.
     pub(super) fn after(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);

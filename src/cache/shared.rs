@@ -3,18 +3,21 @@
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard,
+        Arc, PoisonError, RwLock, RwLockReadGuard, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tracing::{debug, warn};
 
 use super::{
     flight::{self, Landings},
-    lease::Grant,
+    lease::{Grant, Refuse},
     rules::Rules,
     state::{Decision, Landing, Launch, Rejection, State},
     stats::{Counters, Stats},
@@ -40,9 +43,15 @@ pub(super) struct Locked {
 /// What a caller is to do, once the flight that it takes is under way.
 pub(super) enum Step {
     Use(Grant),
-    /// Until the landing, or until nobody drives the flight any more.
-    Wait(Landings, Instant),
+    Wait(Waiter),
     Fail(Error),
+}
+
+/// Hears of a landing.
+pub(super) struct Waiter {
+    landings: Landings,
+    /// By then nobody drives the flight any more.
+    dead_at: Instant,
 }
 
 // === impl Shared ===
@@ -86,17 +95,17 @@ impl Shared {
             Decision::Fresh(grant) => (Step::Use(grant), None),
             Decision::Stale(grant, orders) => (Step::Use(grant), Some(locked.open(orders))),
             Decision::Fail(error) => (Step::Fail(error), None),
-            Decision::Join(dead_at) => (Step::Wait(locked.landings.clone(), dead_at), None),
+            Decision::Join(dead_at) => (Step::Wait(locked.waiter(dead_at)), None),
             Decision::Launch(orders) => {
                 let dead_at = orders.dead_at;
                 let departure = locked.open(orders);
-                (Step::Wait(locked.landings.clone(), dead_at), Some(departure))
+                (Step::Wait(locked.waiter(dead_at)), Some(departure))
             }
         });
         let Some((orders, landings)) = departure else { return step };
         match (flight::launch(self, orders, landings), step) {
             // Without a runtime a valid token is still a valid token.
-            (Err(error), Step::Wait(..)) => Step::Fail(error),
+            (Err(error), Step::Wait(_)) => Step::Fail(error),
             (_, step) => step,
         }
     }
@@ -110,20 +119,21 @@ impl Shared {
         departs
     }
 
-    pub(super) fn land(self: &Arc<Self>, flight: u64, result: Result<Token, Error>) -> Landing {
+    pub(super) fn land(self: &Arc<Self>, flight: u64, reason: &str, result: Result<Token, Error>) -> Landing {
         let now = Instant::now();
-        let cache = Arc::downgrade(self);
+        let itself = Arc::downgrade(self);
+        let cache: Weak<dyn Refuse> = itself;
         let landing = self.update(|locked| locked.state.land(flight, result, now, &cache));
         match &landing {
             Landing::Token(Grant { lease, .. }) => {
                 self.counters.mint();
                 let expires_in = lease.expires_at().saturating_duration_since(now);
-                debug!(generation = lease.generation(), ?expires_in, "token refreshed");
+                debug!(reason, generation = lease.generation(), ?expires_in, "token refreshed");
             }
             Landing::Failed(error) => {
                 self.counters.fail();
                 let wait = error.retry_at().map(|at| at.saturating_duration_since(now));
-                warn!(%error, transient = error.is_transient(), code = error.oauth_code(), ?wait, "token refresh failed, cooling down");
+                warn!(reason, %error, transient = error.is_transient(), code = error.oauth_code(), ?wait, "token refresh failed, cooling down");
             }
             Landing::Superseded => debug!("token dropped: rejected or replaced by a newer one while it was under way"),
         }
@@ -134,10 +144,27 @@ impl Shared {
         self.update(|locked| locked.state.abandon(flight));
     }
 
-    /// Whether a replay can carry another token.
-    pub(super) fn reject(&self, token: &Token, now: Instant) -> bool {
+    fn update<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
+        let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut locked);
+        self.epoch.fetch_add(1, Ordering::Release);
+        result
+    }
+}
+
+impl Refuse for Shared {
+    fn refuse(&self, token: &Token, now: Instant) -> bool {
         let generation = token.generation();
-        match self.update(|locked| locked.state.reject(token, now)) {
+        let rejection = {
+            let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
+            let rejection = locked.state.reject(token, now);
+            // A late 401, of which there may be thousands, is no reason for every service clone to look again.
+            if rejection == Rejection::Dropped {
+                self.epoch.fetch_add(1, Ordering::Release);
+            }
+            rejection
+        };
+        match rejection {
             Rejection::Dropped => {
                 self.counters.reject();
                 let age = now.saturating_duration_since(token.sent_at());
@@ -151,13 +178,6 @@ impl Shared {
             }
         }
     }
-
-    fn update<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
-        let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut locked);
-        self.epoch.fetch_add(1, Ordering::Release);
-        result
-    }
 }
 
 impl fmt::Debug for Shared {
@@ -166,9 +186,23 @@ impl fmt::Debug for Shared {
     }
 }
 
+// === impl Waiter ===
+
+impl Waiter {
+    /// `None` if there was none, and somebody has to start anew.
+    pub(super) async fn landing(mut self) -> Option<Landing> {
+        let landed = timeout_at(self.dead_at, self.landings.wait_for(Option::is_some)).await.ok()?.ok()?;
+        landed.clone()
+    }
+}
+
 // === impl Locked ===
 
 impl Locked {
+    fn waiter(&self, dead_at: Instant) -> Waiter {
+        Waiter { landings: self.landings.clone(), dead_at }
+    }
+
     /// Makes the channel of a flight, before anybody can join it.
     fn open(&mut self, orders: Launch) -> (Launch, watch::Sender<Option<Landing>>) {
         let (sender, landings) = watch::channel(None);

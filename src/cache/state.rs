@@ -1,15 +1,11 @@
 //! What the cache decides, as a pure state machine: every method takes `now`, none waits, none needs a runtime.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
 use super::{
-    Shared,
-    lease::{Grant, Lease},
+    lease::{Grant, Lease, Refuse},
     rules::Rules,
 };
 use crate::{error::Error, token::Token};
@@ -23,6 +19,7 @@ pub(super) struct State {
     flight: Option<Flight>,
     next_flight: u64,
     failure: Option<Failure>,
+    failures: Failures,
     /// The token refused last: the next fetch must not return it.
     rejected: Option<Token>,
     forced_at: Option<Instant>,
@@ -52,6 +49,8 @@ pub(super) struct Launch {
     pub(super) not_before: Instant,
     pub(super) dead_at: Instant,
     pub(super) rejected: Option<Token>,
+    /// For the log.
+    pub(super) reason: &'static str,
 }
 
 /// What has become of a token request.
@@ -80,8 +79,14 @@ struct Flight {
 #[derive(Debug)]
 struct Failure {
     error: Error,
-    in_a_row: u32,
     until: Instant,
+}
+
+/// Since the last success. Counted apart, so that a flaky network does not make a wrong secret look new.
+#[derive(Debug, Default)]
+struct Failures {
+    transient: u32,
+    permanent: u32,
 }
 
 // === impl State ===
@@ -95,6 +100,7 @@ impl State {
             flight: None,
             next_flight: 1,
             failure: None,
+            failures: Failures::default(),
             rejected: None,
             forced_at: None,
             asked_at: None,
@@ -145,7 +151,7 @@ impl State {
         flight: u64,
         result: Result<Token, Error>,
         now: Instant,
-        cache: &Weak<Shared>,
+        cache: &Weak<dyn Refuse>,
     ) -> Landing {
         let known = self.flight.take_if(|current| current.id == flight);
         match result {
@@ -180,6 +186,10 @@ impl State {
         if held.is_some_and(|held| held != token.generation()) {
             return Rejection::Superseded;
         }
+        // Whatever comes of it, the next fetch must not return it; unless a later one was refused already.
+        if self.rejected.as_ref().is_none_or(|rejected| rejected.generation() <= token.generation()) {
+            self.rejected = Some(token.clone());
+        }
         if self.cooling(now).is_some() {
             // The issuer is failing: a replay would turn the API's own answer into an error.
             return Rejection::Kept;
@@ -187,13 +197,24 @@ impl State {
         if held.is_none() {
             return Rejection::Superseded;
         }
-        if self.forced_at.is_some_and(|at| now < at + self.rules.flap_interval) {
+        if self.flaps(token, now) {
             return Rejection::Kept;
         }
-        self.forced_at = Some(now);
+        // Only what would not have been asked for anyway is forced.
+        if self.valid(now).is_some() && self.alive(now).is_none() {
+            self.forced_at = Some(now);
+        }
         self.current = None;
-        self.rejected = Some(token.clone());
         Rejection::Dropped
+    }
+
+    /// Whether a token is refused right after it was minted for another that was refused. One that lives for seconds is
+    /// refused at half its life and later because it is over: clocks differ.
+    fn flaps(&self, token: &Token, now: Instant) -> bool {
+        let interval = self.rules.flap_interval;
+        let life = token.lifetime().unwrap_or(self.rules.default_lifetime);
+        let age = now.saturating_duration_since(token.sent_at());
+        self.forced_at.is_some_and(|at| now < at + interval) && age < interval.min(life / 2)
     }
 
     fn valid(&self, now: Instant) -> Option<&Arc<Lease>> {
@@ -216,11 +237,17 @@ impl State {
         // By `fetch_timeout` it has ended by itself, if its runtime is driven at all.
         let dead_at = not_before + self.rules.fetch_timeout * 2;
         let rejected = self.rejected.as_ref().map_or(0, Token::generation);
+        let reason = match &self.current {
+            Some(lease) if now < lease.expires_at() => "early",
+            Some(_) => "expired",
+            None if self.rejected.is_some() => "rejected",
+            None => "first",
+        };
         self.flight = Some(Flight { id, dead_at, rejected, asked_before, departed: false });
-        Launch { flight: id, not_before, dead_at, rejected: self.rejected.clone() }
+        Launch { flight: id, not_before, dead_at, rejected: self.rejected.clone(), reason }
     }
 
-    fn publish(&mut self, token: Token, flight: Option<&Flight>, now: Instant, cache: &Weak<Shared>) -> Landing {
+    fn publish(&mut self, token: Token, flight: Option<&Flight>, now: Instant, cache: &Weak<dyn Refuse>) -> Landing {
         let newer = |held: &Arc<Lease>| held.token().sent_at() > token.sent_at();
         if flight.is_none() && self.valid(now).is_some_and(newer) {
             return Landing::Superseded;
@@ -232,32 +259,28 @@ impl State {
         let lifetime = token.lifetime().unwrap_or(self.rules.default_lifetime);
         let expires_at = token.sent_at() + lifetime;
         let refresh_at = expires_at - self.rules.margin(lifetime, self.rng.f64());
-        let token = token.with_generation(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed));
-        let lease = Arc::new(Lease::new(token, refresh_at, expires_at, cache.clone()));
+        let lease = Arc::new(Lease::new(token, refresh_at, expires_at, now, cache.clone()));
         // One that is over by now serves those who wait, and nobody after them.
-        if now < expires_at {
+        if !lease.is_for_once() {
             self.current = Some(Arc::clone(&lease));
         }
         self.failure = None;
+        self.failures = Failures::default();
         Landing::Token(Grant { lease, recheck_at: refresh_at })
     }
 
     fn fail(&mut self, error: Error, now: Instant) -> Error {
-        let same_kind = |failure: &Failure| failure.error.is_transient() == error.is_transient();
-        let in_a_row = self
-            .failure
-            .as_ref()
-            .filter(|failure| same_kind(failure))
-            .map_or(1, |failure| failure.in_a_row.saturating_add(1));
         let backoff = if error.is_transient() {
-            self.rules.transient_backoff.after(in_a_row).mul_f64(self.rng.f64())
+            self.failures.transient = self.failures.transient.saturating_add(1);
+            self.rules.transient_backoff.after(self.failures.transient).mul_f64(self.rng.f64())
         } else {
-            self.rules.permanent_backoff.after(in_a_row)
+            self.failures.permanent = self.failures.permanent.saturating_add(1);
+            self.rules.permanent_backoff.after(self.failures.permanent)
         };
         let asked = error.retry_after().unwrap_or_default().min(self.rules.max_retry_after);
         let interval = self.asked_at.map_or(now, |at| at + self.rules.min_interval);
         let until = (now + backoff.max(asked)).max(interval);
-        self.failure = Some(Failure { error: error.clone(), in_a_row, until });
+        self.failure = Some(Failure { error: error.clone(), until });
         error.with_retry_at(until)
     }
 }
@@ -272,9 +295,6 @@ pub(super) enum Rejection {
     /// The token stays: it was replaced a moment ago, or the issuer is failing, so that a replay cannot help.
     Kept,
 }
-
-/// Unique in the process, so that no cache takes the token of another for its own.
-static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

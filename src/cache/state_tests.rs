@@ -213,7 +213,7 @@ impl Cache {
 
     fn land(&mut self, flight: u64, result: Result<Token, Error>, seconds: f64) -> Landing {
         let now = self.at(seconds);
-        self.state.land(flight, result.map(|token| token.issued_at(now)), now, &Weak::new())
+        self.state.land(flight, result.map(|token| token.issued_at(now)), now, &nobody())
     }
 
     fn failed(&mut self, flight: u64, error: Error, seconds: f64) -> Error {
@@ -246,4 +246,9 @@ fn token(secret: &str, life: u64) -> Token {
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// For leases that nobody refuses.
+fn nobody() -> Weak<dyn Refuse> {
+    Weak::<crate::cache::Shared>::new()
 }

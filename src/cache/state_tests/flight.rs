@@ -23,7 +23,7 @@ fn a_late_token_does_not_replace_a_newer_one() {
     assert!(cache.state.depart(dead.flight, cache.at(0.0)));
     cache.mint("newer", 100, 60.0);
     let (late, now) = (token("late", 100).issued_at(cache.at(0.0)), cache.at(60.1));
-    assert!(matches!(cache.state.land(dead.flight, Ok(late), now, &Weak::new()), Landing::Superseded));
+    assert!(matches!(cache.state.land(dead.flight, Ok(late), now, &nobody()), Landing::Superseded));
     assert_eq!(cache.fresh(60.1), "newer");
 }
 

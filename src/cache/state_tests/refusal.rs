@@ -63,3 +63,34 @@ fn another_token_under_way_is_welcome_after_a_refusal() {
     cache.land(orders.flight, Ok(token("b", 100)), 90.2);
     assert_eq!(cache.fresh(90.2), "b");
 }
+
+#[test]
+fn a_refusal_of_what_is_being_replaced_anyway_forces_nothing() {
+    let mut cache = Cache::holding("a", 20);
+    let Decision::Stale(_, orders) = cache.decide(18.0) else { panic!("the refresh is due") };
+    assert_eq!(cache.reject(18.1), Rejection::Dropped);
+    cache.land(orders.flight, Ok(token("b", 20)), 18.5);
+    assert_eq!(cache.reject(23.0), Rejection::Dropped, "the first that forces a token request");
+}
+
+#[test]
+fn a_token_of_seconds_is_refused_for_its_age_from_half_its_life_on() {
+    let mut cache = Cache::holding("a", 2);
+    assert_eq!(cache.reject(1.2), Rejection::Dropped);
+    cache.mint("b", 2, 1.5);
+    assert_eq!(cache.reject(2.4), Rejection::Kept, "right after it was minted");
+    assert_eq!(cache.reject(2.6), Rejection::Dropped);
+}
+
+#[test]
+fn the_next_fetch_hears_of_a_refused_token_that_stayed_and_of_none_before_it() {
+    let mut cache = Cache::holding("a", 1000);
+    let first = cache.token();
+    assert_eq!(cache.reject(20.0), Rejection::Dropped);
+    cache.mint("b", 1000, 20.5);
+    let second = cache.token().generation();
+    assert_eq!(cache.reject(21.0), Rejection::Kept);
+    assert_eq!(cache.state.reject(&first, cache.at(22.0)), Rejection::Superseded);
+    let orders = cache.launch(2000.0);
+    assert_eq!(orders.rejected.as_ref().map(Token::generation), Some(second));
+}
