@@ -19,8 +19,9 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
@@ -70,10 +71,19 @@ pin_project! {
 /// A request that waits for a token, then for its service.
 struct Waiting<S, B> {
     tokens: TokenCache,
-    token: Acquire,
+    /// In a `Mutex` that is never locked: what is inside need not be `Sync`, and the future is.
+    token: Mutex<Acquire>,
     lease: Option<Arc<Lease>>,
     service: S,
     request: Option<Request<B>>,
+    patience: Patience,
+}
+
+/// How long to wait for a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) timeout: Duration,
+    pub(crate) deadline: Option<Instant>,
 }
 
 type Acquire = Pin<Box<dyn Future<Output = Result<Grant, Error>> + Send>>;
@@ -88,26 +98,16 @@ where
         Self { state: State::Sending { future, lease } }
     }
 
-    pub(crate) fn waiting(tokens: TokenCache, service: S, request: Request<B>, now: Instant, until: Instant) -> Self {
-        let cache = tokens.clone();
-        let token: Acquire = Box::pin(async move {
-            if Handle::try_current().is_err() {
-                // The cache says so; a timer would panic.
-                return tokens.acquire().await;
-            }
-            timeout_at(until, tokens.acquire()).await.unwrap_or_else(|_| {
-                let after = until.saturating_duration_since(now);
-                Err(Error::new(Kind::Timeout { what: "waiting for a token", after }).with_transient(true))
-            })
-        });
-        let waiting = Waiting { tokens: cache, token, lease: None, service, request: Some(request) };
+    pub(crate) fn waiting(tokens: TokenCache, service: S, request: Request<B>, patience: Patience) -> Self {
+        let token = Mutex::new(acquire(tokens.clone(), patience));
+        let waiting = Waiting { tokens, token, lease: None, service, request: Some(request), patience };
         Self { state: State::Waiting { waiting: Box::new(waiting) } }
     }
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
 {
     type Output = Result<Response<R>, BoxError>;
@@ -145,24 +145,62 @@ where
 
 impl<S, B> Waiting<S, B>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>> + Clone,
     S::Error: Into<BoxError>,
 {
     #[allow(clippy::type_complexity, reason = "the two parts of the next state")]
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Arc<Lease>), BoxError>> {
-        let lease = match &self.lease {
-            Some(lease) => Arc::clone(lease),
-            None => Arc::clone(self.lease.insert(ready!(self.token.as_mut().poll(cx))?.lease)),
-        };
-        ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
-        // That may have taken a while: a token which was replaced meanwhile would only be refused.
-        let lease = self.tokens.peek(Instant::now()).map_or(lease, |(grant, _)| grant.lease);
-        let Some(mut request) = self.request.take() else {
-            return Poll::Ready(Err("the response future was polled after completion".into()));
-        };
-        request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
-        Poll::Ready(Ok((self.service.call(request), lease)))
+        loop {
+            let lease = match &self.lease {
+                Some(lease) => Arc::clone(lease),
+                None => {
+                    let token = self.token.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    Arc::clone(self.lease.insert(ready!(token.as_mut().poll(cx))?.lease))
+                }
+            };
+            ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
+            let Some(lease) = self.still_good(lease) else {
+                self.start_over();
+                continue;
+            };
+            let Some(mut request) = self.request.take() else {
+                return Poll::Ready(Err("the response future was polled after completion".into()));
+            };
+            request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
+            return Poll::Ready(Ok((self.service.call(request), lease)));
+        }
     }
+
+    /// Becoming ready may have taken a while: a token that was replaced, refused or outlived meanwhile is not sent.
+    fn still_good(&self, lease: Arc<Lease>) -> Option<Arc<Lease>> {
+        match self.tokens.try_acquire(Instant::now()) {
+            Some((grant, _)) => Some(grant.lease),
+            None => lease.is_for_once().then_some(lease),
+        }
+    }
+
+    /// Waits for a token again, and gives readiness up again meanwhile.
+    fn start_over(&mut self) {
+        self.service = self.service.clone();
+        self.lease = None;
+        self.token = Mutex::new(acquire(self.tokens.clone(), self.patience));
+    }
+}
+
+fn acquire(tokens: TokenCache, patience: Patience) -> Acquire {
+    let since = Instant::now();
+    let until = patience.deadline.unwrap_or(since + patience.timeout).min(since + patience.timeout);
+    Box::pin(async move {
+        // A hit or a stored error needs no timer, which there is none of outside of a runtime.
+        let acquire = tokens.acquire();
+        if Handle::try_current().is_err() {
+            return acquire.await;
+        }
+        timeout_at(until, acquire).await.unwrap_or_else(|_| {
+            let after = until.saturating_duration_since(since);
+            Err(Error::new(Kind::Timeout { what: "waiting for a token", after }).with_transient(true))
+        })
+    })
 }
 
 /// The layer observes and tells; whether to send again is for a retry policy, which cannot see the token, and which

@@ -4,7 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use crate::{cache::TokenCache, error::Error, origin::Origin, service::OAuth};
+use crate::{
+    cache::TokenCache,
+    error::Error,
+    origin::Origin,
+    service::{Binding, OAuth},
+};
 
 /// Puts a bearer token on every request to the origins it is bound to; makes [`OAuth`].
 ///
@@ -49,15 +54,6 @@ pub struct OAuthLayer {
     binding: Arc<Binding>,
 }
 
-/// What all services of a layer share.
-#[derive(Clone, Debug)]
-pub(crate) struct Binding {
-    pub(crate) tokens: TokenCache,
-    /// `None` binds to every origin.
-    origins: Option<Vec<Origin>>,
-    pub(crate) acquire_timeout: Duration,
-}
-
 // === impl OAuthLayer ===
 
 impl OAuthLayer {
@@ -75,7 +71,7 @@ impl OAuthLayer {
     ///
     /// # Errors
     ///
-    /// As [`for_origin`](Self::for_origin), of the first that will not do.
+    /// As [`for_origin`](Self::for_origin), of the first that will not do; if there are none.
     pub fn for_origins<O: AsRef<str>>(origins: impl IntoIterator<Item = O>, tokens: TokenCache) -> Result<Self, Error> {
         let secure = |origin: O| {
             let origin = Origin::parse(origin.as_ref())?;
@@ -87,6 +83,9 @@ impl OAuthLayer {
             )))
         };
         let origins = origins.into_iter().map(secure).collect::<Result<Vec<_>, _>>()?;
+        if origins.is_empty() {
+            return Err(Error::config("a layer without an origin would never send its token"));
+        }
         Ok(Self::new(Some(origins), tokens))
     }
 
@@ -131,13 +130,5 @@ impl<S> Layer<S> for OAuthLayer {
 impl fmt::Debug for OAuthLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.binding.fmt(f)
-    }
-}
-
-// === impl Binding ===
-
-impl Binding {
-    pub(crate) fn covers(&self, uri: &http::Uri) -> bool {
-        self.origins.as_ref().is_none_or(|origins| origins.iter().any(|origin| origin.matches(uri)))
     }
 }

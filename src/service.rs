@@ -4,18 +4,19 @@ use std::{
     fmt, mem,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use http::{Request, Response, header::AUTHORIZATION};
+use http::{Request, Response, Uri, header::AUTHORIZATION};
 use tokio::time::Instant;
 use tower::BoxError;
 use tower_service::Service;
 
 use crate::{
-    cache::{Grant, Lease},
+    cache::{Grant, Lease, TokenCache},
     deadline::Deadline,
-    future::ResponseFuture,
-    layer::Binding,
+    future::{Patience, ResponseFuture},
+    origin::Origin,
 };
 
 /// Puts a bearer token on requests; made by [`OAuthLayer`](crate::OAuthLayer), which has an example.
@@ -23,8 +24,9 @@ use crate::{
 /// # Behavior
 ///
 /// * A request to another origin, and one that has an `Authorization` header, passes through untouched.
-/// * With a valid token the request is sent at once, also while the token is being replaced. This path takes no lock,
-///   boxes nothing and spawns nothing.
+/// * With a valid token the request is sent at once, also while the token is being replaced. This path boxes nothing,
+///   spawns nothing and allocates nothing but the header's place. A clone that is kept takes no lock either from its third
+///   request on: it has a copy of its own by then. A fresh one reads the cache under a lock that is shared by all readers.
 /// * Without one, the readiness of the inner service is given up, so that no permit of it is held while the issuer is
 ///   asked; then a clone of it is made ready and called.
 /// * No token, no request: the future fails with [`Error`](crate::Error) inside of the [`BoxError`].
@@ -40,12 +42,29 @@ pub struct OAuth<S> {
     snapshot: Snapshot,
 }
 
+/// What all services of a layer share.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    pub(crate) tokens: TokenCache,
+    /// `None` binds to every origin.
+    pub(crate) origins: Option<Vec<Origin>>,
+    pub(crate) acquire_timeout: Duration,
+}
+
 /// What this clone knows of the token. Empty in a fresh clone, and filled by its second request only: a service that is
 /// cloned for every request would pay for the copy and never use it.
 enum Snapshot {
     Empty,
     Used,
     Held { grant: Grant, epoch: u64 },
+}
+
+// === impl Binding ===
+
+impl Binding {
+    fn covers(&self, uri: &Uri) -> bool {
+        self.origins.as_ref().is_none_or(|origins| origins.iter().any(|origin| origin.matches(uri)))
+    }
 }
 
 // === impl OAuth ===
@@ -122,11 +141,9 @@ where
         // wait for the issuer. What stays, and what the future calls, are clones that nobody has polled yet.
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone.clone()));
-        let mut give_up_at = now + self.binding.acquire_timeout;
-        if let Some(deadline) = request.extensions().get::<Deadline>() {
-            give_up_at = give_up_at.min(deadline.instant());
-        }
-        ResponseFuture::waiting(self.binding.tokens.clone(), clone, request, now, give_up_at)
+        let deadline = request.extensions().get::<Deadline>().map(Deadline::instant);
+        let patience = Patience { timeout: self.binding.acquire_timeout, deadline };
+        ResponseFuture::waiting(self.binding.tokens.clone(), clone, request, patience)
     }
 }
 

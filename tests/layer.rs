@@ -10,7 +10,7 @@ use support::{Answer, Issuer, api::Api, millis, poll_once, secs};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service, ServiceExt, limit::ConcurrencyLimit};
 use tower_layer::Layer;
-use tower_oauth2::{Deadline, Error, OAuth, OAuthLayer, TokenCache};
+use tower_oauth2::{Deadline, Error, OAuth, OAuthLayer, Token, TokenCache, source_fn};
 use tower_test::mock::{self, Mock};
 
 const HERE: &str = "https://api.example.com/v1/users";
@@ -64,6 +64,11 @@ async fn another_origin_gets_no_token_and_no_wait() {
 
 #[test]
 fn a_layer_is_bound_to_origins_that_nobody_can_listen_in_on() {
+    let nowhere: [&str; 0] = [];
+    let error =
+        OAuthLayer::for_origins(nowhere, TokenCache::new(source_fn(|_| async { Token::new("a") }))).unwrap_err();
+    assert!(error.is_config() && error.to_string().contains("never send"), "{error}");
+
     let tokens = TokenCache::new(Issuer::new(secs(100)));
     let fails = |origin: &str| OAuthLayer::for_origin(origin, tokens.clone()).is_err_and(|error| error.is_config());
     for bad in ["http://api.example.com", "http://10.0.0.1", "http://localhost.evil.example", "/v1", "ftp://a", ""] {
