@@ -22,7 +22,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -33,21 +33,22 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
+    client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use pin_project_lite::pin_project;
 use rustls::{ClientConfig, crypto::ring};
-use tokio::time::timeout;
-use tower::BoxError;
+use tokio::time::{Timeout, timeout};
+use tower::{BoxError, timeout::error::Elapsed};
 use tower_service::Service;
 
-use crate::{error::Error, origin::Origin};
+use crate::{error::Error, origin::is_trustworthy};
 
 /// An HTTP client with a connection pool, for HTTP/1.1 and HTTP/2 over TLS.
 ///
 /// Takes any body, so that one client serves the token endpoint and the API at once. Follows no redirect, reads no proxy
 /// from the environment and unpacks nothing: each is a layer. Speaks http to loopback only. The trust anchors are those
-/// of the system, TLS is 1.2 or 1.3.
+/// of the system, TLS is 1.2 or 1.3. Connecting and waiting for an answer to begin are bounded.
 ///
 /// # Clone
 ///
@@ -55,6 +56,7 @@ use crate::{error::Error, origin::Origin};
 #[derive(Clone)]
 pub struct HttpsClient {
     client: Client<Connector, UnsyncBoxBody<Bytes, BoxError>>,
+    response_timeout: Option<Duration>,
     plain_http: bool,
 }
 
@@ -63,6 +65,7 @@ pub struct HttpsClient {
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
     connect_timeout: Duration,
+    response_timeout: Option<Duration>,
     pool_idle_timeout: Duration,
     tls: Option<ClientConfig>,
     plain_http: bool,
@@ -75,12 +78,27 @@ struct Connector {
     timeout: Duration,
 }
 
-/// Future of [`HttpsClient`].
-pub struct Responding(State);
+pin_project! {
+    /// Future of [`HttpsClient`].
+    pub struct ResponseFuture {
+        #[pin]
+        state: State,
+    }
+}
 
-enum State {
-    Sent(ResponseFuture),
-    Refused(Option<Error>),
+pin_project! {
+    #[project = StateProj]
+    enum State {
+        Sent {
+            #[pin]
+            response: legacy::ResponseFuture,
+        },
+        Bounded {
+            #[pin]
+            response: Timeout<legacy::ResponseFuture>,
+        },
+        Refused { error: Option<Error> },
+    }
 }
 
 // === impl HttpsClient ===
@@ -99,6 +117,7 @@ impl HttpsClient {
     pub fn builder() -> Builder {
         Builder {
             connect_timeout: Duration::from_secs(5),
+            response_timeout: Some(Duration::from_secs(60)),
             pool_idle_timeout: Duration::from_secs(90),
             tls: None,
             plain_http: false,
@@ -113,20 +132,24 @@ where
 {
     type Response = Response<Incoming>;
     type Error = BoxError;
-    type Future = Responding;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Responding {
-        let trustworthy = Origin::of(request.uri()).is_some_and(|origin| origin.is_trustworthy());
-        if !trustworthy && !self.plain_http {
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        if !self.plain_http && !is_trustworthy(request.uri()) {
             let problem = "only absolute https URLs are asked for, and http on loopback";
-            return Responding(State::Refused(Some(Error::config(problem))));
+            return ResponseFuture { state: State::Refused { error: Some(Error::config(problem)) } };
         }
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        Responding(State::Sent(self.client.request(request)))
+        let response = self.client.request(request);
+        let state = match self.response_timeout {
+            Some(limit) => State::Bounded { response: timeout(limit, response) },
+            None => State::Sent { response },
+        };
+        ResponseFuture { state }
     }
 }
 
@@ -142,6 +165,19 @@ impl Builder {
     /// How long connecting may take: name resolution, TCP and TLS. Defaults to 5 s; one hour at the most.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout.min(HOUR);
+        self
+    }
+
+    /// How long an answer may take to begin, from when it was asked for, connecting included. Defaults to 60 s; one day at
+    /// the most. How long its body may take is for whoever reads it.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = Some(timeout.min(24 * HOUR));
+        self
+    }
+
+    /// Waits for ever for an answer to begin: for requests that are answered when something happens.
+    pub fn no_response_timeout(mut self) -> Self {
+        self.response_timeout = None;
         self
     }
 
@@ -193,19 +229,23 @@ impl Builder {
             .pool_idle_timeout(self.pool_idle_timeout)
             .http2_keep_alive_interval(KEEPALIVE)
             .build(connector);
-        Ok(HttpsClient { client, plain_http: self.plain_http })
+        Ok(HttpsClient { client, response_timeout: self.response_timeout, plain_http: self.plain_http })
     }
 }
 
-// === impl Responding ===
+// === impl ResponseFuture ===
 
-impl Future for Responding {
+impl Future for ResponseFuture {
     type Output = Result<Response<Incoming>, BoxError>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Sent(response) => Pin::new(response).poll(cx).map_err(Into::into),
-            State::Refused(error) => {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Sent { response } => response.poll(cx).map_err(Into::into),
+            StateProj::Bounded { response } => match ready!(response.poll(cx)) {
+                Ok(response) => Poll::Ready(response.map_err(Into::into)),
+                Err(_) => Poll::Ready(Err(Elapsed::new().into())),
+            },
+            StateProj::Refused { error } => {
                 let error = error.take().map_or_else(|| "polled after completion".into(), BoxError::from);
                 Poll::Ready(Err(error))
             }
@@ -213,9 +253,9 @@ impl Future for Responding {
     }
 }
 
-impl fmt::Debug for Responding {
+impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responding").finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

@@ -53,6 +53,12 @@ impl Origin {
     }
 }
 
+/// [`Origin::is_trustworthy`] of a URI's origin, without making one.
+#[cfg(feature = "client")]
+pub(crate) fn is_trustworthy(uri: &Uri) -> bool {
+    parts(uri).is_some_and(|(https, host, _)| https || is_loopback(host))
+}
+
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -178,6 +178,27 @@ async fn connecting_ends_in_time_though_nobody_shakes_hands() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_begin_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let client = HttpsClient::builder().response_timeout(Duration::from_millis(50)).build().unwrap();
+    let policy = RetryPolicy::new().backoff(Duration::ZERO, Duration::ZERO);
+    let api = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).service(client);
+    let error = api.oneshot(Request::get(url).body(Full::<Bytes>::default()).unwrap()).await.unwrap_err();
+    assert!(error.is::<tower::timeout::error::Elapsed>(), "{error}");
+    assert_eq!(policy.stats().retries, 3);
+}
+
+#[tokio::test]
+async fn what_the_client_refuses_to_send_is_a_mistake_and_no_outage() {
+    let auth = ClientAuth::basic("id", "secret");
+    let client = HttpsClient::new().unwrap();
+    let grant = ClientCredentials::danger_plain_http(client, "http://192.0.2.1/token", auth).unwrap();
+    let error = TokenCache::new(grant).token().await.unwrap_err();
+    assert!(error.is_config() && !error.is_transient(), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer() {
     let issuer = Issuer::new();
     let server = issuer.serve().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::{task::block_in_place, time::Instant};
-use tower::{ServiceBuilder, timeout::TimeoutLayer};
+use tower::ServiceBuilder;
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
     OAuthLayer, TokenCache,
@@ -83,13 +83,14 @@ impl Export {
     /// Touches the output only when nothing else is left that could be wrong here.
     fn new(args: &Args, api: &Api, progress: Progress) -> Result<Self, Failure> {
         let patience = Patience::from(args);
-        let http = HttpsClient::builder().connect_timeout(patience.connect).build()?;
+        let http = HttpsClient::builder();
+        let http = http.connect_timeout(patience.connect).response_timeout(patience.request).build()?;
         let mut grant = ClientCredentials::new(http.clone(), &api.token_url, api.auth.clone())?;
         if let Some(scope) = &args.scope {
             grant = grant.scope(scope);
         }
         // One request at a time cannot make a storm of 401s: each is replayed, and the first that stays one ends the run.
-        let tokens = TokenCache::builder(grant).flap_interval(Duration::ZERO).build();
+        let tokens = TokenCache::builder(grant).flap_interval(Duration::from_millis(100)).build();
         let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?;
         if let Some(path) = &args.summary {
             // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
@@ -117,7 +118,6 @@ impl Export {
         let stack = ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
             .layer(self.oauth.clone())
-            .layer(TimeoutLayer::new(patience.request))
             .layer(DecompressionLayer::new())
             .service(self.http.clone());
         let mut pages = Pager::new(stack, query).idle_timeout(patience.idle).body_timeout(patience.body());

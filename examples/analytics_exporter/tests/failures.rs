@@ -48,7 +48,7 @@ async fn a_token_url_that_is_no_token_endpoint_is_an_authentication_failure() {
     let api = Api::serve(|it| it).await;
     for outage in [Outage::Html, Outage::Redirect { location: "https://elsewhere.example/".into() }] {
         api.issuer.set_outage(Some(outage));
-        Exporter::of(&api).exits(3).await.within(2 * SECOND).says(["token URL", "127.0.0.1"]);
+        Exporter::of(&api).exits(3).await.within(6 * SECOND).says(["token URL", "127.0.0.1"]);
     }
     assert_eq!(api.analytics.stats().requests, 0);
 }
