@@ -9,6 +9,8 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tower::BoxError;
 
+use crate::causes::causes;
+
 /// Why there is no token.
 ///
 /// Opaque on purpose: its kinds may grow. `Clone` is cheap. Neither `Display` nor `Debug` shows a secret, a token, or
@@ -62,7 +64,7 @@ pub(crate) enum Kind {
     Timeout { what: &'static str, after: Duration },
     /// There is no tokio runtime to run the token request on.
     NoRuntime,
-    /// The runtime of the token request ended, again and again.
+    /// Flight after flight was abandoned, or brought what had been refused.
     Abandoned,
 }
 
@@ -88,14 +90,7 @@ impl Error {
 
     /// The error of this crate within `error`, however many layers have wrapped it.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            next = error.source();
-        }
-        None
+        causes(error).find_map(|error| error.downcast_ref())
     }
 
     /// Whether the same request may succeed later without anybody changing anything.
@@ -190,7 +185,7 @@ impl fmt::Display for Error {
             Kind::Panicked => f.write_str("the token source panicked"),
             Kind::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
             Kind::NoRuntime => f.write_str("a token is needed outside of a tokio runtime"),
-            Kind::Abandoned => f.write_str("the runtime that asked for the token ended before the answer"),
+            Kind::Abandoned => f.write_str("the token request was given up, again and again, before its answer came"),
         }
     }
 }
@@ -220,10 +215,9 @@ mod tests {
     #[test]
     fn it_is_found_under_layers_that_wrapped_it() {
         let wrapped: BoxError = std::io::Error::other(Error::config("no")).into();
-        // `io::Error` hides what it wraps from `source()`, hence one more layer.
-        let error = Error::permanent(Error::config("inner"));
-        assert!(Error::find(&error).is_some());
-        assert!(Error::find(wrapped.as_ref()).is_none());
+        assert!(Error::find(wrapped.as_ref()).is_some_and(Error::is_config));
+        assert!(Error::find(&Error::permanent("outer")).is_some());
+        assert!(Error::find(&std::io::Error::other("nothing of ours")).is_none());
     }
 
     #[test]

@@ -97,6 +97,7 @@
 #![warn(missing_docs)]
 
 pub mod cache;
+mod causes;
 pub mod challenge;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]

@@ -2,13 +2,21 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::{
+    HeaderMap,
+    header::{DATE, RETRY_AFTER},
+};
 
-/// How long the server asks to be left alone: delta-seconds or HTTP-date, against `now`. The longest, if it says more
-/// than one thing; a date in the past is zero.
+/// How long the server asks to be left alone: delta-seconds or HTTP-date. The longest, if it says more than one thing; a
+/// date in the past is zero.
+///
+/// A date is the server's, and so is the time it is measured from, the response's `Date`: clocks differ. `now` counts if
+/// there is none.
 ///
 /// `None` if there is no such field, or it is neither: a sign, a fraction, a unit or anything else around the number.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let now = date.unwrap_or(now);
     let fields = headers.get_all(RETRY_AFTER).iter();
     fields.filter_map(|field| parse(field.to_str().ok()?.trim_matches([' ', '\t']), now)).max()
 }
@@ -45,6 +53,16 @@ mod tests {
         assert_eq!(after(&["Sat, 21 Nov 2026 11:00:00 GMT"]), Some(0));
         assert_eq!(after(&["1", "30"]), Some(30));
         assert_eq!(after(&["99999999999999999999999"]), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_date_is_measured_with_the_clock_that_set_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "Sat, 21 Nov 2026 12:00:20 GMT".parse().unwrap());
+        let ahead = httpdate::parse_http_date("Sat, 21 Nov 2026 12:00:30 GMT").unwrap();
+        assert_eq!(retry_after(&headers, ahead), Some(Duration::ZERO));
+        headers.insert(DATE, "Sat, 21 Nov 2026 12:00:00 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers, ahead), Some(Duration::from_secs(20)));
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Token {
 
     /// The header with bytes of its own, so that its reference count is on no other thread's cache line.
     pub(crate) fn detached_header(&self) -> HeaderValue {
-        header_from(self.inner.header.as_bytes().to_vec()).unwrap_or_else(|| self.inner.header.clone())
+        sensitive(self.inner.header.as_bytes().to_vec()).unwrap_or_else(|| self.inner.header.clone())
     }
 
     /// Whether the issuer spelled both alike.
@@ -189,10 +189,11 @@ fn bearer(token: &[u8]) -> Result<HeaderValue, Error> {
         return invalid("the access token has a character that RFC 6750 does not allow in a header".into());
     }
     let bytes = [SCHEME.as_bytes(), token].concat();
-    header_from(bytes).map_or_else(|| invalid("the access token cannot be a header".into()), Ok)
+    sensitive(bytes).map_or_else(|| invalid("the access token cannot be a header".into()), Ok)
 }
 
-fn header_from(bytes: Vec<u8>) -> Option<HeaderValue> {
+/// A header value that is wiped when its last clone is gone.
+pub(crate) fn sensitive(bytes: Vec<u8>) -> Option<HeaderValue> {
     let owned = Bytes::from_owner(Zeroizing::new(bytes));
     let mut header = HeaderValue::from_maybe_shared(owned).ok()?;
     // HPACK never indexes it, and `Debug` of a header map does not show it.

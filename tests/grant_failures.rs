@@ -54,7 +54,8 @@ async fn what_may_pass_is_tried_three_times_and_then_reported() {
         let error = result.unwrap_err();
         assert!(error.is_transient());
         assert_eq!((calls, error.status().unwrap().as_u16()), (3, status));
-        assert!(took > Duration::ZERO && took < Duration::from_millis(1500), "500 ms and 1 s at the most: {took:?}");
+        let [least, most] = [2_000, 3_500].map(Duration::from_millis);
+        assert!(took > least && took < most, "a second each, 500 ms and 1 s more at the most: {took:?}");
     }
     let (result, calls, _) = ask(1, |_| async { Err("connection reset".into()) }).await;
     let error = result.unwrap_err();
@@ -130,5 +131,5 @@ async fn a_lifetime_counts_from_the_attempt_that_brought_the_token() {
     })
     .await;
     let issued = result.unwrap().expires_at().unwrap() - Duration::from_secs(60) - start;
-    assert!(issued >= Duration::from_secs(5) && issued < Duration::from_millis(5500), "{issued:?}");
+    assert!(issued >= Duration::from_secs(6) && issued < Duration::from_millis(6500), "{issued:?}");
 }

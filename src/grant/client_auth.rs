@@ -3,11 +3,11 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderMap, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
 use super::form::{Form, encode};
-use crate::error::Error;
+use crate::{error::Error, token::sensitive};
 
 /// The client's id and how it proves to be that client. Exactly one method is used (RFC 6749 §2.3).
 ///
@@ -80,9 +80,11 @@ impl ClientAuth {
                 return Ok(());
             }
         };
-        let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-        let mut value = HeaderValue::from_str(&value).map_err(|_| Error::config("the client secret cannot be sent"))?;
-        value.set_sensitive(true);
+        // Sized beforehand, so that no shorter copy is left behind by a reallocation.
+        let mut basic = String::with_capacity(2 * pair.len() + 16);
+        basic.push_str("Basic ");
+        STANDARD.encode_string(pair.as_bytes(), &mut basic);
+        let value = sensitive(basic.into_bytes()).ok_or_else(|| Error::config("the client secret cannot be sent"))?;
         headers.insert(AUTHORIZATION, value);
         Ok(())
     }

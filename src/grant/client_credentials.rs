@@ -22,7 +22,7 @@ use crate::{error::Error, source::TokenSource, token::Token};
 /// # Behavior
 ///
 /// One POST to the token endpoint; redirects are not followed, an encoded or longer answer than 64 KiB is not read. A
-/// failure to connect, a broken answer and a 5xx are tried again, three times in ten seconds in all; a refusal, and a
+/// failure to connect, a broken answer and a 5xx are tried again, three times in ten seconds in all, a second and a random bit apart; a refusal, and a
 /// server that says when to come back, are not: the [`TokenCache`](crate::TokenCache) waits before it asks again.
 ///
 /// The HTTP client takes `Full<Bytes>`; for one that takes another body, map the request with

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::{client_auth::ClientAuth, form::Form, response::Answer};
 use crate::{
+    causes::{causes, is_untrusted},
     error::{Error, Kind},
     origin::Origin,
     token::Token,
@@ -121,7 +122,12 @@ where
 
         let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let silent = |error: BoxError| {
-            Error::new(Kind::Transport { host: self.host.clone() }).with_source(error).with_transient(true)
+            // What the client itself refused to send says best why.
+            if let Some(error) = Error::find(error.as_ref()) {
+                return error.clone();
+            }
+            let transient = !causes(error.as_ref()).any(is_untrusted);
+            Error::new(Kind::Transport { host: self.host.clone() }).with_source(error).with_transient(transient)
         };
         std::future::poll_fn(|cx| http.poll_ready(cx)).await.map_err(|error| silent(error.into()))?;
         let sent_at = Instant::now();
@@ -176,10 +182,10 @@ where
         Error::new(Kind::Response { host: self.host.clone(), problem: problem.into() })
     }
 
-    /// Full jitter over 500 ms, 1 s, 2 s, …
+    /// A second, and full jitter over 500 ms, 1 s, 2 s, … on top: never less than a second between two requests.
     fn pause(&self, attempt: u32) -> Duration {
-        let most = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-        most.mul_f64(self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64())
+        let most = JITTER.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        PAUSE + most.mul_f64(self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64())
     }
 }
 
@@ -198,4 +204,5 @@ fn is_worth_another(error: &Error) -> bool {
 
 const MAX_BYTES: usize = 64 * 1024;
 const ERROR_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(1);
+const JITTER: Duration = Duration::from_millis(500);

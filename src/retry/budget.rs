@@ -18,7 +18,8 @@ pub(super) enum Purse {
     Bottomless,
 }
 
-/// Every retry takes some, every first success gives one back, and so does the success that a retry led to, all it cost.
+/// Every retry takes some, every first success gives one back, and so does the success that a retry led to, what that retry
+/// cost.
 /// An outage drains it after some dozens of retries; single failures leave no trace.
 #[derive(Debug)]
 pub(super) struct TokenBucket {

@@ -8,19 +8,31 @@ use std::{
 
 use http::{HeaderName, Method, Request, Response};
 
-use crate::{repeat::Repeat, retry_after::retry_after, token::TokenRejected};
+use crate::{
+    causes::{causes, is_untrusted},
+    repeat::Repeat,
+    retry_after::retry_after,
+    token::TokenRejected,
+};
 
 /// What came back, as far as a policy cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// An answer: nothing to send again.
     Final,
-    /// The token was refused, and a replay would carry another (or not).
-    Unauthorized { renewable: bool },
     /// It may go better next time.
-    Retry { processed: Processed, throttled: bool, hint: Option<Duration> },
+    Failed(Failed),
     /// A failure that stays one.
     Fatal,
+}
+
+/// A failure that another attempt may mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The token was refused, and a replay would carry another (or not).
+    Unauthorized { renewable: bool },
+    /// Something that passes.
+    Passing { processed: Processed, throttled: bool, hint: Option<Duration> },
 }
 
 /// Whether the server can have acted on the request.
@@ -32,36 +44,31 @@ pub(super) enum Processed {
 
 pub(super) fn response<R>(response: &Response<R>, now: SystemTime) -> Verdict {
     let hint = || retry_after(response.headers(), now);
-    match response.status().as_u16() {
+    let (processed, throttled) = match response.status().as_u16() {
         401 => {
             let mark = response.extensions().get::<TokenRejected>();
-            Verdict::Unauthorized { renewable: mark.is_some_and(TokenRejected::renewable) }
+            return Verdict::Failed(Failed::Unauthorized { renewable: mark.is_some_and(TokenRejected::renewable) });
         }
-        429 => Verdict::Retry { processed: Processed::No, throttled: true, hint: hint() },
-        425 => Verdict::Retry { processed: Processed::No, throttled: false, hint: hint() },
-        408 | 500 | 502 | 503 | 504 => Verdict::Retry { processed: Processed::Maybe, throttled: false, hint: hint() },
-        _ => Verdict::Final,
-    }
+        429 => (Processed::No, true),
+        425 => (Processed::No, false),
+        408 | 500 | 502 | 503 | 504 => (Processed::Maybe, false),
+        _ => return Verdict::Final,
+    };
+    Verdict::Failed(Failed::Passing { processed, throttled, hint: hint() })
 }
 
 /// Looks through the whole chain of causes. What is fatal anywhere is fatal; then, what proves that nothing was
 /// processed counts before what leaves it open.
 pub(super) fn error(error: &(dyn StdError + 'static)) -> Verdict {
     let mut verdict = Verdict::Fatal;
-    let mut next = Some(error);
-    while let Some(link) = next {
-        match one(link) {
+    for cause in causes(error) {
+        match one(cause) {
             Some(Finding::Fatal) => return Verdict::Fatal,
             Some(Finding::Failed(processed)) if verdict == Verdict::Fatal || processed == Processed::No => {
-                verdict = Verdict::Retry { processed, throttled: false, hint: None };
+                verdict = Verdict::Failed(Failed::Passing { processed, throttled: false, hint: None });
             }
             _ => {}
         }
-        // An `io::Error` made from another error skips that one in `source()`.
-        next = match link.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => link.source(),
-        };
     }
     verdict
 }
@@ -86,7 +93,7 @@ enum Finding {
 }
 
 fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
-    if error.is::<crate::Error>() {
+    if error.is::<crate::Error>() || is_untrusted(error) {
         return Some(Finding::Fatal);
     }
     if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>() {
@@ -120,11 +127,6 @@ fn io_error(error: &io::Error) -> Option<Finding> {
 
 #[cfg(feature = "client")]
 fn client_error(error: &(dyn StdError + 'static)) -> Option<Finding> {
-    if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        // Not a connection that failed, but one that must not be.
-        let untrusted = matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented);
-        return untrusted.then_some(Finding::Fatal);
-    }
     if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
         return error.is_connect().then_some(Finding::Failed(Processed::No));
     }

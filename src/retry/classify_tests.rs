@@ -9,13 +9,13 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 #[test]
 fn every_status_has_its_row_in_the_table() {
-    let maybe = Verdict::Retry { processed: Processed::Maybe, throttled: false, hint: None };
+    let maybe = Verdict::Failed(Failed::Passing { processed: Processed::Maybe, throttled: false, hint: None });
     for status in 100..1000 {
         let expected = match status {
-            401 => Verdict::Unauthorized { renewable: false },
+            401 => Verdict::Failed(Failed::Unauthorized { renewable: false }),
             408 | 500 | 502 | 503 | 504 => maybe,
-            425 => Verdict::Retry { processed: Processed::No, throttled: false, hint: None },
-            429 => Verdict::Retry { processed: Processed::No, throttled: true, hint: None },
+            425 => Verdict::Failed(Failed::Passing { processed: Processed::No, throttled: false, hint: None }),
+            429 => Verdict::Failed(Failed::Passing { processed: Processed::No, throttled: true, hint: None }),
             _ => Verdict::Final,
         };
         assert_eq!(response(&answer(status, None), NOW), expected, "{status}");
@@ -27,7 +27,7 @@ fn a_401_is_renewable_only_if_its_mark_says_so() {
     for renewable in [true, false] {
         let mut unauthorized = answer(401, None);
         unauthorized.extensions_mut().insert(TokenRejected::new(renewable));
-        assert_eq!(response(&unauthorized, NOW), Verdict::Unauthorized { renewable });
+        assert_eq!(response(&unauthorized, NOW), Verdict::Failed(Failed::Unauthorized { renewable }));
     }
     let mut forbidden = answer(403, None);
     forbidden.extensions_mut().insert(TokenRejected::new(true));
@@ -39,7 +39,9 @@ fn retry_after_is_read_on_what_is_retried_and_on_nothing_else() {
     let date = httpdate::fmt_http_date(NOW + Duration::from_secs(70));
     for (field, seconds) in [("70", 70), (date.as_str(), 70), ("0", 0)] {
         for status in [408, 425, 429, 500, 502, 503, 504] {
-            let Verdict::Retry { hint, .. } = response(&answer(status, Some(field)), NOW) else { panic!("{status}") };
+            let Verdict::Failed(Failed::Passing { hint, .. }) = response(&answer(status, Some(field)), NOW) else {
+                panic!("{status}")
+            };
             assert_eq!(hint, Some(Duration::from_secs(seconds)), "{status} {field}");
         }
         for status in [200, 202, 301, 403, 404, 501] {
@@ -189,7 +191,7 @@ fn answer(status: u16, retry_after: Option<&str>) -> Response<()> {
 }
 
 fn failed(processed: Processed) -> Verdict {
-    Verdict::Retry { processed, throttled: false, hint: None }
+    Verdict::Failed(Failed::Passing { processed, throttled: false, hint: None })
 }
 
 /// An error of some library, with its cause.

@@ -13,12 +13,12 @@ use std::{
 use http::{Method, Request, Response, Uri};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::retry::{Policy, budget::Budget};
-use tracing::{debug, warn};
+use tracing::{debug, field, warn};
 
 use super::{
     backoff::Backoff,
     budget::{DEFAULT_CAPACITY, Purse, RETRY_COST, THROTTLED_COST},
-    classify::{self, Processed, Verdict},
+    classify::{self, Failed, Processed, Verdict},
     outcome::{RetryOutcome, Stopped},
     stats::{Counters, RetryStats, count},
 };
@@ -26,7 +26,23 @@ use crate::deadline::Deadline;
 
 /// Replays a 401 once with a fresh token, and sends again after failures that pass; see the [module](super).
 ///
-/// Give it to a [`RetryLayer`](super::RetryLayer) *outside* of [`OAuthLayer`](crate::OAuthLayer).
+/// Give it to a [`RetryLayer`](super::RetryLayer) *outside* of [`OAuthLayer`](crate::OAuthLayer). It looks into errors that
+/// are a [`BoxError`](tower::BoxError), as those of `OAuthLayer` and of tower's layers are; a client with an error type of
+/// its own needs one line under it:
+///
+/// ```
+/// # use http::{Request, Response};
+/// use tower::{BoxError, ServiceBuilder};
+/// use tower_oauth2::retry::{RetryLayer, RetryPolicy};
+///
+/// # let client = tower::service_fn(|_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(())) });
+/// let api = ServiceBuilder::new()
+///     .layer(RetryLayer::new(RetryPolicy::new()))
+///     .map_err(BoxError::from)
+///     .service(client);
+/// # fn is_service(_: impl tower::Service<Request<()>>) {}
+/// # is_service(api);
+/// ```
 ///
 /// # Clone
 ///
@@ -112,7 +128,7 @@ impl RetryPolicy {
     }
 
     /// How many retries the requests of this policy may make in a row while nothing succeeds: `capacity` / 14, or
-    /// `capacity` / 5 after a 429. Every success gives back one, or what its retry had cost. Defaults to 500.
+    /// `capacity` / 5 after a 429. Every success gives back one, or what its last retry had cost. Defaults to 500.
     pub fn budget_capacity(self, capacity: u32) -> Self {
         self.change(|config| config.purse = Purse::bucket(capacity))
     }
@@ -157,14 +173,15 @@ impl RetryPolicy {
     }
 
     /// When to send again after a failure, or why not to.
-    fn plan<B>(&mut self, request: &Request<B>, verdict: Verdict, now: Instant) -> Result<Instant, Stopped> {
+    fn plan<B>(&mut self, request: &Request<B>, failed: Failed, now: Instant) -> Result<Instant, Stopped> {
         let give_up_at = self.session.started.unwrap_or(now) + self.config.deadline;
         let give_up_at = request.extensions().get::<Deadline>().map_or(give_up_at, |at| at.instant().min(give_up_at));
-        let (processed, throttled, hint) = match verdict {
-            Verdict::Unauthorized { renewable: true } if !self.session.replayed && now < give_up_at => return Ok(now),
-            Verdict::Unauthorized { .. } => return Err(Stopped::Unauthorized),
-            Verdict::Retry { processed, throttled, hint } => (processed, throttled, hint),
-            Verdict::Final | Verdict::Fatal => return Err(Stopped::NotRepeatable),
+        let (processed, throttled, hint) = match failed {
+            Failed::Unauthorized { renewable } if renewable && !self.session.replayed => {
+                return if now < give_up_at { Ok(now) } else { Err(Stopped::Deadline) };
+            }
+            Failed::Unauthorized { .. } => return Err(Stopped::Unauthorized),
+            Failed::Passing { processed, throttled, hint } => (processed, throttled, hint),
         };
         let route = |request: &Request<B>| {
             self.config.repeatable.as_ref().is_some_and(|route| route(request.method(), request.uri()))
@@ -211,36 +228,37 @@ where
             Ok(response) => classify::response(response, SystemTime::now()),
             Err(error) => classify::error(error.as_ref()),
         };
-        match verdict {
+        let failed = match verdict {
             Verdict::Final => {
                 self.config.purse.give(self.session.spent);
                 return None;
             }
             Verdict::Fatal => return None,
-            Verdict::Unauthorized { .. } | Verdict::Retry { .. } => {}
-        }
+            Verdict::Failed(failed) => failed,
+        };
         let now = Instant::now();
+        let attempts = self.session.sent;
         let status = result.as_ref().ok().map(|response| response.status().as_u16());
-        match self.plan(request, verdict, now) {
+        let error = result.as_ref().err().map(|error| field::display(error.as_ref()));
+        match self.plan(request, failed, now) {
             Ok(at) => {
                 let wait = at.saturating_duration_since(now);
-                let replay = matches!(verdict, Verdict::Unauthorized { .. });
+                let replay = matches!(failed, Failed::Unauthorized { .. });
                 let counters = &self.config.counters;
                 count(if replay { &counters.replays } else { &counters.retries });
                 self.session.replayed |= replay;
-                debug!(status, replay, attempt = self.session.sent, ?wait, "retrying");
+                debug!(status, error, replay, attempt = attempts, ?wait, "retrying");
                 Some(Wait((at > now).then(|| Box::pin(sleep_until(at)))))
             }
             Err(stopped) => {
                 count(&self.config.counters.given_up);
                 let elapsed = now.saturating_duration_since(self.session.started.unwrap_or(now));
-                let attempts = self.session.sent;
-                match stopped {
-                    // Nothing was tried: an answer like any other.
-                    Stopped::NotRepeatable | Stopped::Unauthorized if attempts == 1 => {
-                        debug!(status, attempts, ?elapsed, ?stopped, "giving up");
-                    }
-                    _ => warn!(status, attempts, ?elapsed, ?stopped, "giving up"),
+                // Where nothing was tried, it is an answer like any other.
+                let untried = matches!(stopped, Stopped::NotRepeatable | Stopped::Unauthorized) && attempts == 1;
+                if untried {
+                    debug!(status, error, attempts, ?elapsed, ?stopped, "giving up");
+                } else {
+                    warn!(status, error, attempts, ?elapsed, ?stopped, "giving up");
                 }
                 if let Ok(response) = result {
                     response.extensions_mut().insert(RetryOutcome { attempts, elapsed, stopped });
