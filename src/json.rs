@@ -15,7 +15,7 @@ pub(crate) struct Pointer(Vec<String>);
 /// What was found in a text, as slices of it.
 #[derive(Debug, Default)]
 pub(crate) struct Found<'a> {
-    /// The elements of the array that was asked for; `None` if it is null or absent.
+    /// The elements of the array that was asked for, none if it is null; `None` if it is absent.
     pub(crate) items: Option<Vec<&'a RawValue>>,
     /// The value of each pointer, in the order they were asked for.
     pub(crate) values: Vec<Option<&'a RawValue>>,
@@ -23,8 +23,12 @@ pub(crate) struct Found<'a> {
 
 /// The member `name` of the object in `text`. `None` if there is none, or it is not a `T`.
 pub(crate) fn member<T: DeserializeOwned>(text: &[u8], name: &str) -> Option<T> {
-    let pointer = Pointer(vec![name.to_owned()]);
-    let found = find(text, None, &[&pointer]).ok()?;
+    at(text, &Pointer(vec![name.to_owned()]))
+}
+
+/// The value at `pointer` of `text`. `None` if there is none, or it is not a `T`.
+pub(crate) fn at<T: DeserializeOwned>(text: &[u8], pointer: &Pointer) -> Option<T> {
+    let found = find(text, None, &[pointer]).ok()?;
     serde_json::from_str(found.values.into_iter().next()??.get()).ok()
 }
 
@@ -107,11 +111,11 @@ impl fmt::Display for Pointer {
 // === impl Found ===
 
 impl<'a> Found<'a> {
+    /// `None` for null, which is there and has none.
     fn items(&mut self, items: Option<Vec<&'a RawValue>>) -> Result<(), serde_json::Error> {
-        if self.items.is_some() {
+        if self.items.replace(items.unwrap_or_default()).is_some() {
             return Err(serde_json::Error::custom("the items appear twice"));
         }
-        self.items = items;
         Ok(())
     }
 }
@@ -277,7 +281,29 @@ mod tests {
     #[test]
     fn a_whole_text_can_be_the_array() {
         assert_eq!(pick("[1,[2]]", "", &[]).0.unwrap(), ["1", "[2]"]);
-        assert_eq!(pick("null", "", &[]).0, None);
+    }
+
+    #[test]
+    fn an_array_that_is_null_is_there_and_one_that_is_absent_is_not() {
+        for place in ["", "/a", "/a/0"] {
+            let text = match place {
+                "" => "null",
+                "/a" => r#"{"a":null}"#,
+                _ => r#"{"a":[null]}"#,
+            };
+            assert_eq!(pick(text, place, &[]).0, Some(Vec::new()), "{text}");
+            assert_eq!(pick(text, place, &["/a", ""]).0, Some(Vec::new()), "{text}");
+        }
+        assert_eq!(pick(r#"{"b":null}"#, "/a", &["/b"]).0, None);
+    }
+
+    #[test]
+    fn a_value_is_read_as_what_it_is_asked_for() {
+        let text = br#"{"a":{"b":[1]},"c":"d"}"#;
+        assert_eq!(at::<u8>(text, &Pointer::parse("/a/b/0").unwrap()), Some(1));
+        assert_eq!(at::<String>(text, &Pointer::parse("/a").unwrap()), None);
+        assert_eq!(member::<String>(text, "c").as_deref(), Some("d"));
+        assert_eq!(member::<String>(text, "none"), None);
     }
 
     #[test]
@@ -294,6 +320,7 @@ mod tests {
         let a = Pointer::parse("/a").unwrap();
         assert!(find(br#"{"a":1,"a":2}"#, None, &[&a]).is_err());
         assert!(find(br#"{"a":[1],"a":[2]}"#, Some(&a), &[]).is_err());
+        assert!(find(br#"{"a":null,"a":[2]}"#, Some(&a), &[]).is_err());
         assert!(find(br#"{"b":1,"b":2}"#, None, &[&a]).is_ok());
     }
 
@@ -319,7 +346,8 @@ mod tests {
             let at = rng.usize(..pointers.len());
             let found = find(text.as_bytes(), Some(&parsed[at]), &parsed.iter().collect::<Vec<_>>());
             let expected = match tree.pointer(pointers[at]) {
-                None | Some(serde_json::Value::Null) => Ok(None),
+                None => Ok(None),
+                Some(serde_json::Value::Null) => Ok(Some(Vec::new())),
                 Some(serde_json::Value::Array(items)) => Ok(Some(items.clone())),
                 Some(_) => Err(()),
             };

@@ -103,6 +103,7 @@ pub mod challenge;
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
 mod deadline;
+mod encode;
 mod error;
 pub mod future;
 pub mod genesys;

@@ -1,7 +1,7 @@
 //! What may cross a thread, and what may be held across an await.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::fmt::Debug;
+use std::{fmt::Debug, marker::PhantomPinned};
 
 use http::Request;
 use tower::util::BoxCloneSyncService;
@@ -10,6 +10,8 @@ use tower_oauth2::{
     cache::{Builder, Stats},
     challenge::Challenge,
     future::ResponseFuture,
+    pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
+    retry::{Repeat, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped, Wait},
     source_fn,
 };
 
@@ -29,6 +31,36 @@ fn what_is_shared_is_send_sync_unpin_clone_and_debug() {
     shared::<OAuth<()>>();
     shared::<OAuth<Inner>>();
     shared::<SourceFn<fn()>>();
+}
+
+#[test]
+fn what_a_pager_is_made_of_and_makes_is_send_sync_unpin_clone_and_debug() {
+    fn shared<T: Send + Sync + Unpin + Clone + Debug + 'static>() {}
+    shared::<Query>();
+    shared::<Rule>();
+    shared::<Place>();
+    shared::<Page>();
+    shared::<RawItem>();
+    shared::<Continuation>();
+    shared::<pager::ApiError>();
+    shared::<ErrorKind>();
+    shared::<Repeat>();
+    shared::<RetryPolicy>();
+    shared::<RetryLayer<RetryPolicy>>();
+    shared::<RetryOutcome>();
+    shared::<RetryStats>();
+    shared::<Stopped>();
+}
+
+#[test]
+fn a_stream_of_pages_or_items_is_send_sync_unpin_and_debug() {
+    fn streamed<T: Send + Sync + Unpin + Debug + 'static>() {}
+    // Whatever the service and the items are.
+    streamed::<Pager<PhantomPinned>>();
+    streamed::<RawItems<PhantomPinned>>();
+    streamed::<Items<PhantomPinned, std::rc::Rc<PhantomPinned>>>();
+    streamed::<pager::Error>();
+    streamed::<Wait>();
 }
 
 #[test]
@@ -53,5 +85,6 @@ fn the_futures_of_a_cache_can_be_spawned() {
 fn an_error_is_a_box_error() {
     fn boxed<E: std::error::Error + Into<tower::BoxError>>() {}
     boxed::<Error>();
+    boxed::<pager::Error>();
     assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
 }

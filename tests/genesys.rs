@@ -280,3 +280,13 @@ fn details() -> Query {
 fn ids(items: &[Value], name: &str) -> Vec<String> {
     items.iter().map(|item| item[name].as_str().unwrap().chars().next_back().unwrap().to_string()).collect()
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_broken_has_a_correlation_id_as_well() {
+    let mut broken = status(200, "<html>").unwrap();
+    broken.headers_mut().insert("inin-correlation-id", "cor-1".parse().unwrap());
+    let (_, error) = drain(&mut Pager::new(ScriptedApi::new([Ok(broken)]).service(), details()).page_attempts(1)).await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.correlation_id()), (ErrorKind::Body, Some("cor-1")));
+    assert!(error.to_string().ends_with(" (correlation id cor-1)"), "{error}");
+}

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use tower::{BoxError, service_fn};
 use tower_oauth2::{
     pager::{ErrorKind, Pager, Query, Rule},
+    retry::Repeat,
     testing::{Analytics, Body, Fault, Faults, Issuer},
 };
 
@@ -97,7 +98,7 @@ async fn a_page_that_stays_broken_is_an_error_after_four_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_page_is_asked_for_again() {
-    let not_pages: [(&str, MakeAnswer); 20] = [
+    let not_pages: [(&str, MakeAnswer); 24] = [
         ("broken", || broken(r#"{"i":[1],"next""#)),
         ("broken after the last byte", || broken(r#"{"i":[1],"next":null}"#)),
         ("stalled", || Ok(Response::new(Body::stalled(r#"{"i":[1],"#)))),
@@ -113,6 +114,10 @@ async fn what_is_no_page_is_asked_for_again() {
         ("items twice", || ok(r#"{"i":[1],"i":[2]}"#)),
         ("next twice", || ok(r#"{"i":[1],"next":"/a","next":null}"#)),
         ("an error", || ok(r#"{"message":"Rate limit exceeded","code":"too.many.requests"}"#)),
+        ("an error with a link that is null", || ok(r#"{"error":"internal","next":null}"#)),
+        ("an error with a link that is blank", || ok(r#"{"error":"internal","next":" "}"#)),
+        ("an error with a link that is false", || ok(r#"{"error":"internal","next":false}"#)),
+        ("items null and twice", || ok(r#"{"i":null,"i":[1]}"#)),
         ("an empty object", || ok("{}")),
         ("an array", || ok("[]")),
         ("a string", || ok(r#""i""#)),
@@ -142,6 +147,21 @@ async fn page_attempts_is_how_often_a_page_is_asked_for() {
         let (_, error) = drain(&mut pager).await;
         assert_eq!((error.unwrap().kind(), api.requests()), (ErrorKind::Body, requests), "{attempts}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_to_be_repeated_is_asked_for_once() {
+    let requests = |query: Query| async move {
+        let api = ScriptedApi::of_pages((0..9).map(|_| "<html>"));
+        let mut pager = Pager::new(api.service(), query).page_attempts(5);
+        let (_, error) = drain(&mut pager).await;
+        assert_eq!((error.unwrap().kind(), pager.repeats()), (ErrorKind::Body, api.requests() as u64 - 1));
+        api.requests()
+    };
+    assert_eq!(requests(query().repeat(Repeat::Never)).await, 1);
+    assert_eq!(requests(query().extension(Repeat::Never)).await, 1);
+    assert_eq!(requests(query().repeat(Repeat::Never).repeat(Repeat::Always)).await, 5);
+    assert_eq!(requests(query()).await, 5);
 }
 
 #[tokio::test(start_paused = true)]

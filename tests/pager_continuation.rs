@@ -167,6 +167,47 @@ async fn another_query_refuses_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_total_that_was_said_is_not_forgotten() {
+    for rule in
+        [Rule::page_number(Place::query("p")), Rule::cursor("/next", Place::query("c")), Rule::next_url("/next")]
+    {
+        let query = || Query::get("https://api.example.com/q", "/i", rule.clone().total("/total")).unwrap();
+        for end in [ok(r#"{"i":[]}"#), status(204, "")] {
+            let api = ScriptedApi::new([ok(r#"{"i":[1],"next":"/2","total":3}"#), ok(r#"{"i":[2],"next":"/3"}"#), end]);
+            let mut first = Pager::new(api.service(), query());
+            take_pages(&mut first, 1).await;
+            let mut second =
+                Pager::resume(api.service(), query(), saved(&first.continuation().unwrap())).unwrap().raw_items();
+            second.next().await.unwrap().unwrap();
+            let saved = saved(&second.continuation().unwrap());
+            let mut third = Pager::resume(api.service(), query(), saved).unwrap();
+            let (pages, error) = drain(&mut third).await;
+            assert!(pages.is_empty());
+            assert_eq!(error.unwrap().kind(), ErrorKind::Incomplete);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn debug_shows_neither_a_cursor_nor_the_query_of_a_link() {
+    for (rule, next) in [
+        (Rule::next_url("/next"), json!("/2?token=hunter2")),
+        (Rule::next_url("/next"), json!("https://u:hunter2@api.example.com/2")),
+        (Rule::next_url("/next"), json!("https:\\\\u:hunter2@api.example.com")),
+        (Rule::cursor("/next", Place::query("c")), json!("hunter2")),
+        (Rule::cursor("/next", Place::query("c")), json!(20_252_025)),
+    ] {
+        let query = Query::get("https://api.example.com/q", "/i", rule).unwrap();
+        let api = ScriptedApi::of_pages([json!({"i": ["hunter2"], "next": next}).to_string()]);
+        let mut pager = Pager::new(api.service(), query);
+        let items = take_pages(&mut pager, 1).await;
+        let debug = format!("{:?} {pager:?} {items:?}", pager.continuation());
+        assert!(!debug.contains("hunter2") && !debug.contains("2025"), "{debug}");
+        assert!(format!("{items:?}").contains("bytes: 9"), "{debug}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_holds_nothing_of_the_headers_and_the_body() {
     let api = ScriptedApi::of_pages([r#"{"i":["hunter2"],"next":2}"#]);
     let rule = Rule::cursor("/next", Place::body("/c"));

@@ -48,11 +48,67 @@ async fn no_content_is_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_without_a_list_says_something_of_pages() {
+    let rule = || Rule::page_number(Place::query("p")).total("/total").page_count("/count");
+    for (rule, page) in [
+        (rule(), r#"{"total":0}"#),
+        (rule(), r#"{"count":0}"#),
+        (rule(), r#"{"i":null}"#),
+        (cursor(), r#"{"i":null,"next":null}"#),
+        (cursor().total("/total"), r#"{"next":null,"total":0}"#),
+        (Rule::single(), r#"{"i":null}"#),
+    ] {
+        let api = ScriptedApi::of_pages([page]);
+        let (pages, error) = drain(&mut Pager::new(api.service(), query(rule)).page_attempts(1)).await;
+        assert!(error.is_none() && pages.len() == 1 && pages[0].is_empty(), "{page}: {error:?}");
+    }
+    let api = ScriptedApi::of_pages([r#"{"next":"/2"}"#, r#"{"i":[1]}"#]);
+    let (items, error) = drain(&mut Pager::new(api.service(), query(cursor())).items::<u32>()).await;
+    assert!(error.is_none() && items == [1], "{error:?}");
+
+    for (rule, page) in [
+        (rule(), r#"{"error":"x","total":null,"count":null}"#),
+        (rule(), r#"{"error":"x","total":"3","count":-1}"#),
+        (cursor().total("/total"), r#"{"error":"x","next":"","total":null}"#),
+        (Rule::next_url("/next"), r#"{"error":"internal","next":null}"#),
+        (Rule::single(), r#"{"error":"x"}"#),
+    ] {
+        let api = ScriptedApi::of_pages([page]);
+        let (pages, error) = drain(&mut Pager::new(api.service(), query(rule)).page_attempts(1)).await;
+        assert_eq!((pages.len(), kind(error)), (0, Some(ErrorKind::Body)), "{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_content_before_the_total_is_no_end() {
-    let api = ScriptedApi::new([ok(r#"{"i":[1],"total":3}"#), status(204, "")]);
-    let rule = Rule::page_number(Place::query("p")).total("/total");
-    let (items, error) = drain(&mut Pager::new(api.service(), query(rule)).items::<u32>()).await;
-    assert_eq!((items, kind(error)), (vec![1], Some(ErrorKind::Incomplete)));
+    for rule in rules().into_iter().chain([Rule::page_number(Place::query("p"))]) {
+        let api = ScriptedApi::new([ok(r#"{"i":[1],"next":"/2","total":3}"#), status(204, "")]);
+        let mut items = Pager::new(api.service(), query(rule.total("/total"))).items::<u32>();
+        let (good, error) = drain(&mut items).await;
+        assert_eq!((good, kind(error)), (vec![1], Some(ErrorKind::Incomplete)));
+        assert_eq!(items.continuation().unwrap().pages(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_before_the_total_is_incomplete_whatever_the_rule() {
+    for rule in rules() {
+        for last in [r#"{"i":[2],"next":null,"total":3}"#, r#"{"i":[2]}"#, r#"{"i":[],"total":null}"#] {
+            let api = ScriptedApi::of_pages([r#"{"i":[1],"next":"/2","total":3}"#, last]);
+            let mut pager = Pager::new(api.service(), query(rule.clone().total("/total")));
+            let (pages, error) = drain(&mut pager).await;
+            let error = error.unwrap();
+            // The last page is not handed out, so that whoever goes on asks for it again.
+            assert_eq!((pages.len(), error.kind(), error.page()), (1, ErrorKind::Incomplete, Some(2)), "{last}");
+            assert_eq!((api.requests(), pager.continuation().unwrap().pages()), (2, 1), "{last}");
+        }
+        let api = ScriptedApi::of_pages([r#"{"i":[1],"next":"/2","total":3}"#, r#"{"i":[2],"total":2}"#]);
+        let (items, error) = drain(&mut Pager::new(api.service(), query(rule.total("/total"))).items::<u32>()).await;
+        assert!(error.is_none() && items == [1, 2], "the last total counts: {error:?}");
+    }
+    let api = ScriptedApi::of_pages([r#"{"i":[1],"total":9}"#]);
+    let (pages, error) = drain(&mut Pager::new(api.service(), query(Rule::single().total("/total")))).await;
+    assert_eq!((pages.len(), kind(error)), (0, Some(ErrorKind::Incomplete)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +128,7 @@ async fn an_empty_page_before_the_total_is_incomplete() {
         let (good, error) = drain(&mut items).await;
         let error = error.unwrap();
         assert_eq!((good, error.kind(), error.page()), (vec![1, 2], ErrorKind::Incomplete, Some(2)));
-        assert_eq!(error.to_string(), "page 2: the page is empty after 2 of 3 items");
+        assert_eq!(error.to_string(), "page 2: the answers end after 2 of 3 items");
         assert_eq!(items.continuation().unwrap().items(), 2);
         assert_eq!(api.requests(), 2, "asked for again");
     }

@@ -26,7 +26,7 @@ use tower_oauth2::{
     testing::{Analytics, Fault, Issuer},
 };
 
-use scripted_api::{ScriptedApi, broken, drain, ok, status};
+use scripted_api::{Answer, ScriptedApi, broken, drain, ok, status};
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_names_status_code_message_and_correlation_id_and_is_not_retried() {
@@ -103,6 +103,39 @@ async fn a_page_that_is_too_large_is_an_error_at_once() {
     let api = ScriptedApi::of_pages([page]);
     let (pages, error) = drain(&mut Pager::new(api.service(), query()).max_page_bytes(page.len())).await;
     assert!(error.is_none() && pages.len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_correlation_id_of_whatever_answer_failed_is_told() {
+    let with_id = |mut answer: Answer, id: &str| {
+        answer.as_mut().unwrap().headers_mut().insert("x-correlation-id", id.parse().unwrap());
+        answer
+    };
+    let whole = r#"{"i":[1],"next":null,"total":1}"#;
+    for (answer, kind) in [
+        (ok("<html>"), ErrorKind::Body),
+        (broken(r#"{"i":[1"#), ErrorKind::Body),
+        (ok(r#"{"error":"internal"}"#), ErrorKind::Body),
+        (ok(" ".repeat(99)), ErrorKind::TooLarge),
+        (ok(whole.replace("total\":1", "total\":7")), ErrorKind::Incomplete),
+        (status(503, ""), ErrorKind::Status),
+    ] {
+        let api = ScriptedApi::new([with_id(ok(r#"{"i":[],"next":"/2"}"#), "cor-1"), with_id(answer, "cor-2")]);
+        let query = Query::get("https://api.example.com/1", "/i", Rule::next_url("/next").total("/total")).unwrap();
+        let (_, error) = drain(&mut Pager::new(api.service(), query).page_attempts(1).max_page_bytes(98)).await;
+        let error = error.unwrap();
+        assert_eq!((error.kind(), error.correlation_id()), (kind, Some("cor-2")), "{error}");
+        assert!(error.to_string().ends_with(" (correlation id cor-2)"), "{error}");
+        assert_eq!(error.to_string().matches("cor-2").count(), 1, "{error}");
+        assert_eq!(error.api().is_some(), kind == ErrorKind::Status);
+    }
+    // Without a response there is none, nor with a blank one.
+    let api = ScriptedApi::default();
+    let (_, error) = drain(&mut Pager::new(api.service(), query())).await;
+    assert_eq!(error.unwrap().correlation_id(), None);
+    let api = ScriptedApi::new([with_id(ok("<html>"), " ")]);
+    let (_, error) = drain(&mut Pager::new(api.service(), query()).page_attempts(1)).await;
+    assert_eq!(error.unwrap().correlation_id(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,26 @@ async fn nothing_is_sent_to_another_origin() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_be_a_credential_of_such_a_url_is_not_told() {
+    for (next, told) in [
+        ("https://evil.example/u?token=hunter2#hunter2", Some("https://evil.example/u")),
+        ("https://u:hunter2@evil.example:8443/u", Some("https://evil.example:8443/u")),
+        ("//u:hunter2@evil.example/u", Some("https://evil.example/u")),
+        ("https://u:hunter2@api.example.com/u", Some("https://api.example.com/u")),
+        ("https://u:hunter2\\@evil.example/u", None),
+        ("\\\\u:hunter2@evil.example", None),
+        ("data:hunter2", None),
+    ] {
+        let first = json!({"i": [1], "next": next}).to_string();
+        let query = Query::get(URL, "/i", Rule::next_url("/next")).unwrap();
+        let (_, error) = drain(&mut Pager::new(ScriptedApi::of_pages([first]).service(), query)).await;
+        let error = error.unwrap();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        assert!(told.is_none_or(|told| error.to_string().contains(&format!("{told:?}"))), "{next}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_is_taken_as_it_is_written() {
     for other in ["2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
         let first = json!({"i": [1], "next": format!("http://{other}:8080/u")}).to_string();

@@ -7,10 +7,12 @@
 mod scripted_api;
 
 use std::{
+    marker::PhantomPinned,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -19,7 +21,7 @@ use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{sleep, timeout};
-use tower::{BoxError, ServiceBuilder, service_fn};
+use tower::{BoxError, Service, ServiceBuilder, service_fn};
 use tower_oauth2::{
     pager::{Pager, Query, Rule},
     testing::{Analytics, Fault, Issuer},
@@ -121,6 +123,30 @@ async fn a_service_is_made_ready_before_each_call() {
     let api = ScriptedApi::of_pages(["<html>".to_owned(), page(1, true), page(2, false)]);
     let limited = ServiceBuilder::new().concurrency_limit(1).service(api.service());
     let (items, error) = drain(&mut Pager::new(limited, query()).items::<u32>()).await;
+    assert!(error.is_none() && items == [1, 2], "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_must_not_be_moved_once_pinned_is_no_obstacle() {
+    #[derive(Clone)]
+    struct NotUnpin<S>(S, PhantomPinned);
+    impl<S: Service<R>, R> Service<R> for NotUnpin<S> {
+        type Response = S::Response;
+        type Error = S::Error;
+        type Future = S::Future;
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+            self.0.poll_ready(cx)
+        }
+        fn call(&mut self, request: R) -> S::Future {
+            self.0.call(request)
+        }
+    }
+    let api = ScriptedApi::of_pages([page(1, true), page(2, false)]);
+    let pager = || Pager::new(NotUnpin(api.service(), PhantomPinned), query());
+    assert_eq!(pager().next().await.unwrap().unwrap().len(), 1);
+    assert_eq!(pager().raw_items().next().await.unwrap().unwrap().as_bytes(), "2");
+    let api = ScriptedApi::of_pages([page(1, true), page(2, false)]);
+    let (items, error) = drain(&mut Pager::new(NotUnpin(api.service(), PhantomPinned), query()).items::<u32>()).await;
     assert!(error.is_none() && items == [1, 2], "{error:?}");
 }
 

@@ -2,14 +2,14 @@
 
 use http::HeaderMap;
 
-use crate::pager::ApiError;
+use crate::{json, pager::ApiError, text::clean};
 
 /// Reads an `ErrorBody` (`code`, `message`, `contextId`) and the correlation id of the headers: what to give to
 /// [`Query::explain_errors`](crate::pager::Query::explain_errors) for a query of your own.
 pub fn explain(headers: &HeaderMap, body: &[u8]) -> ApiError {
     let mut error = ApiError::read(headers, body, &["code"], &["message"], &CORRELATION);
-    error.correlation_id =
-        error.correlation_id.or_else(|| ApiError::read(headers, body, &["contextId"], &[], &[]).code);
+    let context = || Some(clean(&json::member::<String>(body, "contextId")?, 100)).filter(|id| !id.is_empty());
+    error.correlation_id = error.correlation_id.or_else(context);
     error
 }
 

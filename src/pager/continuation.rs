@@ -7,7 +7,8 @@ use super::{fetch::Progress, position::Position};
 
 /// Where a [`Pager`](super::Pager) is to go on, from [`Pager::continuation`](super::Pager::continuation).
 ///
-/// Serialises to a small map of its own version, without a secret and without items. It is bound to its
+/// Serialises to a small map of its own version, without items and without anything of the query's headers and body. It
+/// holds the API's own link or cursor, and so is as sensitive as that is; `Debug` shows neither. It is bound to its
 /// [`Query`](super::Query): another one refuses it.
 ///
 /// ```
@@ -30,6 +31,8 @@ pub struct Continuation {
     pub(super) position: Position,
     pub(super) pages: u64,
     pub(super) items: u64,
+    /// What the answers so far said there is on all pages.
+    pub(super) total: Option<u64>,
 }
 
 // === impl Continuation ===
@@ -60,7 +63,11 @@ impl Serialize for Continuation {
             Position::Page(number) => ("page", (*number).into()),
         };
         let query = format!("{:016x}", self.query);
-        let map = json!({"version": VERSION, "query": query, kind: value, "pages": self.pages, "items": self.items});
+        let mut map =
+            json!({"version": VERSION, "query": query, kind: value, "pages": self.pages, "items": self.items});
+        if let (Some(total), Value::Object(map)) = (self.total, &mut map) {
+            map.insert("total".into(), total.into());
+        }
         map.serialize(serializer)
     }
 }
@@ -88,7 +95,8 @@ fn read(map: &Map<String, Value>) -> Option<Continuation> {
     let mut positions = positions.into_iter().flatten();
     let position = positions.next().filter(|_| positions.next().is_none())?;
     let query = u64::from_str_radix(&text("query")?, 16).ok()?;
-    Some(Continuation { query, position, pages: number("pages")?, items: number("items")? })
+    let total = map.get("total").map(|total| total.as_u64().ok_or(())).transpose().ok()?;
+    Some(Continuation { query, position, pages: number("pages")?, items: number("items")?, total })
 }
 
 const VERSION: u64 = 1;
@@ -106,9 +114,13 @@ mod tests {
             Position::NumberCursor("12".into()),
             Position::Page(u64::MAX),
         ] {
-            let before = Continuation { query: u64::MAX - 1, position, pages: 7, items: 8 };
-            let text = serde_json::to_string(&before).unwrap();
-            assert_eq!(serde_json::from_str::<Continuation>(&text).unwrap(), before, "{text}");
+            for total in [None, Some(0), Some(u64::MAX)] {
+                let position = position.clone();
+                let before = Continuation { query: u64::MAX - 1, position, pages: 7, items: 8, total };
+                let text = serde_json::to_string(&before).unwrap();
+                assert_eq!(serde_json::from_str::<Continuation>(&text).unwrap(), before, "{text}");
+                assert_eq!(text.contains("total"), total.is_some());
+            }
         }
     }
 
@@ -122,6 +134,7 @@ mod tests {
             r#"{"version":1,"query":"x","page":1,"pages":1,"items":1}"#,
             r#"{"version":1,"query":"0","page":-1,"pages":1,"items":1}"#,
             r#"{"version":1,"query":"0","page":1,"pages":1}"#,
+            r#"{"version":1,"query":"0","page":1,"pages":1,"items":1,"total":"9"}"#,
         ] {
             assert!(error(damaged).contains("damaged"), "{damaged}");
         }

@@ -5,14 +5,19 @@ use std::{error::Error as StdError, fmt};
 use http::{HeaderMap, StatusCode};
 use tower::BoxError;
 
+use super::bare::bare;
 use crate::{json, origin::Origin, text::clean};
 
-/// Why a pager stopped before the end. It never holds a secret, nor a page.
+/// Why a pager stopped before the end. It never holds a secret, nor a page, nor the query of a URL.
+///
+/// The [`source`](StdError::source) of [`Decode`](ErrorKind::Decode) and [`Body`](ErrorKind::Body) may be serde's own
+/// error, which may quote a value of the page.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     page: Option<u64>,
+    correlation_id: Option<Box<str>>,
     refusal: Option<Box<(StatusCode, ApiError)>>,
     source: Option<BoxError>,
 }
@@ -29,7 +34,7 @@ pub enum ErrorKind {
     Decode,
     /// Page after page was empty.
     EmptyPages,
-    /// The answers end before the total that they name.
+    /// The answers end before the total that they name. The page that would have been the last was not handed out.
     Incomplete,
     /// The next page is one that was there before.
     Loop,
@@ -80,8 +85,14 @@ impl Error {
         self.refusal.as_ref().map(|refusal| &refusal.1)
     }
 
+    /// What the support of the API finds the request by, of whatever answer came: a refusal, or a page that is broken,
+    /// too large or not complete.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), page: None, refusal: None, source: None }
+        Self { kind, message: message.into(), page: None, correlation_id: None, refusal: None, source: None }
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -89,16 +100,25 @@ impl Error {
     }
 
     pub(super) fn foreign_url(url: &str, origin: &Origin) -> Self {
-        let url = clean(url, 200);
-        Self::new(ErrorKind::Origin, format!("the next page is said to be at {url:?}, which is not a URL of {origin}"))
+        let message = match bare(url) {
+            Some(url) => format!("the next page is said to be at {url:?}, which is not a URL of {origin}"),
+            None => format!("what names the next page is not a URL of {origin}, nor any absolute one"),
+        };
+        Self::new(ErrorKind::Origin, message)
     }
 
     pub(super) fn status_of(status: StatusCode, api: ApiError) -> Self {
         let mut message = format!("the API answered {status}");
         let said = [&api.code, &api.message].into_iter().flatten();
         message.extend(said.map(|said| format!(": {said}")));
-        message.extend(api.correlation_id.iter().map(|id| format!(" (correlation id {id})")));
-        Self { refusal: Some(Box::new((status, api))), ..Self::new(ErrorKind::Status, message) }
+        let id = api.correlation_id.clone();
+        let error = Self { refusal: Some(Box::new((status, api))), ..Self::new(ErrorKind::Status, message) };
+        error.with_correlation_id(id)
+    }
+
+    pub(super) fn with_correlation_id(mut self, id: Option<String>) -> Self {
+        self.correlation_id = id.map(|id| clean(&id, 100)).filter(|id| !id.is_empty()).map(Into::into);
+        self
     }
 
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -115,9 +135,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.page {
-            Some(page) => write!(f, "page {page}: {}", self.message),
-            None => f.write_str(&self.message),
+            Some(page) => write!(f, "page {page}: {}", self.message)?,
+            None => f.write_str(&self.message)?,
         }
+        self.correlation_id.iter().try_for_each(|id| write!(f, " (correlation id {id})"))
     }
 }
 
@@ -136,7 +157,8 @@ impl ApiError {
             let found = names.iter().find_map(|name| json::member::<String>(body, name))?;
             Some(clean(&found, max)).filter(|text| !text.is_empty())
         };
-        let id = ids.iter().find_map(|name| headers.get(*name)?.to_str().ok()).map(|id| clean(id, 100));
+        let id = ids.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        let id = id.map(|id| clean(id, 100)).filter(|id| !id.is_empty());
         Self { code: member(codes, 100), message: member(messages, 400), correlation_id: id }
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri, response::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -64,11 +64,12 @@ where
 {
     pub(super) async fn run(mut self) -> Result<Fetched, Error> {
         let number = self.progress.pages.saturating_add(1);
+        let attempts = if self.query.is_repeatable() { self.limits.page_attempts } else { 1 };
         let mut attempt = 1;
         loop {
             let error = match self.attempt(number).await {
                 Ok(fetched) => return Ok(fetched),
-                Err(error) if error.kind() == ErrorKind::Body && attempt < self.limits.page_attempts => error,
+                Err(error) if error.kind() == ErrorKind::Body && attempt < attempts => error,
                 Err(error) => return Err(error.on_page(number)),
             };
             let pause = FIRST_PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE).mul_f64(self.rng.f64());
@@ -86,11 +87,18 @@ where
         std::future::poll_fn(|cx| self.service.poll_ready(cx)).await.map_err(|error| unsent(error.into()))?;
         let response = self.service.call(request).await.map_err(|error| unsent(error.into()))?;
         let (head, body) = response.into_parts();
-        if head.status == StatusCode::NO_CONTENT {
-            let numbered = matches!(self.query.rule.kind, Kind::PageNumber { .. });
-            if let Some(total) = self.total.filter(|total| numbered && self.progress.items < *total) {
-                return Err(incomplete(self.progress.items, total));
+        self.answer(&head, body, number, &uri).await.map_err(|error| {
+            if error.kind() == ErrorKind::Status {
+                return error;
             }
+            // Whatever is wrong with the page: support wants to know which answer it was.
+            error.with_correlation_id((self.query.explain)(&head.headers, b"").correlation_id)
+        })
+    }
+
+    async fn answer(&mut self, head: &Parts, body: R, number: u64, uri: &Uri) -> Result<Fetched, Error> {
+        if head.status == StatusCode::NO_CONTENT {
+            end(self.progress.items, self.total)?;
             return Ok(Fetched { page: None, next: None });
         }
         if !head.status.is_success() {
@@ -99,7 +107,7 @@ where
             return Err(Error::status_of(head.status, (self.query.explain)(&head.headers, &body)));
         }
         let bytes = collect(body, self.limits, self.limits.max_page_bytes).await?;
-        self.read(&bytes, number, &uri)
+        self.read(&bytes, number, uri)
     }
 
     fn read(&self, bytes: &Bytes, number: u64, uri: &Uri) -> Result<Fetched, Error> {
@@ -109,9 +117,6 @@ where
             let what = if bytes.is_empty() { "empty" } else { "not the JSON it should be" };
             Error::new(ErrorKind::Body, format!("the page is {what}")).with_source(error)
         })?;
-        if found.items.is_none() && found.values.iter().all(Option::is_none) {
-            return Err(Error::new(ErrorKind::Body, format!("the answer has no {items}")));
-        }
         let mut values = found.values.into_iter();
         let mut value = |place: &Option<_>| place.as_ref().and_then(|_| values.next().flatten());
         let next = value(&places.next).map(link).transpose().map_err(|error| {
@@ -121,6 +126,10 @@ where
         let next = next.flatten();
         let total = value(&places.total).and_then(|value| value.get().parse::<u64>().ok());
         let page_count = value(&places.page_count).and_then(|value| value.get().parse::<u64>().ok());
+        // An API that leaves out an empty list still says something of pages; an error behind a 200 does not.
+        if found.items.is_none() && next.is_none() && total.is_none() && page_count.is_none() {
+            return Err(Error::new(ErrorKind::Body, format!("the answer has no {items}")));
+        }
 
         let origin = bytes.as_ptr() as usize;
         let slice = |text: &str| {
@@ -136,32 +145,37 @@ where
     fn next(&self, page: &Page, link: Option<Link>, count: Option<u64>, uri: &Uri) -> Result<Option<Position>, Error> {
         let items = self.progress.items.saturating_add(page.len() as u64);
         let total = page.total.or(self.total);
-        let number = match (&self.query.rule.kind, &self.position) {
-            (Kind::Single, _) => return Ok(None),
-            (Kind::NextUrl { .. }, _) => return Ok(link.map(|link| Position::url(&link, uri))),
-            (Kind::Cursor { .. }, _) => return Ok(link.map(Position::cursor)),
-            (Kind::PageNumber { first, .. }, Position::Page(number)) => {
+        let next = match &self.query.rule.kind {
+            Kind::Single => None,
+            Kind::NextUrl { .. } => link.map(|link| Position::url(&link, uri)),
+            Kind::Cursor { .. } => link.map(Position::cursor),
+            Kind::PageNumber { first, .. } => {
+                let number = if let Position::Page(number) = self.position { number } else { *first };
                 let seen = number.saturating_sub(*first).saturating_add(1);
-                // Where the two contradict each other, the next page will show which is right.
-                if count.is_some_and(|count| seen >= count) && total.is_none_or(|total| items >= total) {
-                    return Ok(None);
-                }
-                *number
+                let last = match (count, total) {
+                    (_, Some(total)) if items >= total => true,
+                    (Some(count), None) => seen >= count,
+                    // Also where count and total contradict each other: the next page will show which is right.
+                    _ => page.is_empty(),
+                };
+                (!last).then_some(Position::Page(number.saturating_add(1)))
             }
-            (Kind::PageNumber { first, .. }, _) => *first,
         };
-        match total {
-            Some(total) if items >= total => Ok(None),
-            // A contradiction: it says that there is more, and has nothing.
-            Some(total) if page.is_empty() => Err(incomplete(items, total)),
-            None if page.is_empty() && count.is_none() => Ok(None),
-            _ => Ok(Some(Position::Page(number.saturating_add(1)))),
+        if next.is_none() {
+            end(items, total)?;
         }
+        Ok(next)
     }
 }
 
-fn incomplete(items: u64, total: u64) -> Error {
-    Error::new(ErrorKind::Incomplete, format!("the page is empty after {items} of {total} items"))
+/// Whether the answers may end here.
+fn end(items: u64, total: Option<u64>) -> Result<(), Error> {
+    match total.filter(|total| items < *total) {
+        Some(total) => {
+            Err(Error::new(ErrorKind::Incomplete, format!("the answers end after {items} of {total} items")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A body whole, or not at all: a page of which a part is missing is no page.

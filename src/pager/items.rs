@@ -54,8 +54,7 @@ impl<S> RawItems<S> {
 
 impl<S> Stream for RawItems<S>
 where
-    Pager<S>: Stream<Item = Result<Page, Error>> + Unpin,
-    S: Unpin,
+    Pager<S>: Stream<Item = Result<Page, Error>>,
 {
     type Item = Result<RawItem, Error>;
 
@@ -68,12 +67,11 @@ where
             if self.done {
                 return Poll::Ready(None);
             }
-            let in_hand = self.pager.continuation();
             match ready!(Pin::new(&mut self.pager).poll_next(cx)) {
                 None => self.done = true,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(page)) => {
-                    self.in_hand = in_hand;
+                    self.in_hand = self.pager.last.take();
                     self.number = page.number();
                     self.taken = 0;
                     self.ready = page.raw_items().collect();
@@ -104,7 +102,7 @@ impl<S, T> Items<S, T> {
 
 impl<S, T> Stream for Items<S, T>
 where
-    RawItems<S>: Stream<Item = Result<RawItem, Error>> + Unpin,
+    RawItems<S>: Stream<Item = Result<RawItem, Error>>,
     T: DeserializeOwned,
 {
     type Item = Result<T, Error>;

@@ -37,11 +37,12 @@
 //! * Nothing is sent before the first poll, nothing after the end, and one request at a time.
 //! * The end is where the rule finds no next page: absent, null, or blank. A page with fewer items than asked for is not
 //!   the end, nor is an empty page of a cursor; too many of those in a row are an error, as is a next page that was there
-//!   before, one of another origin, or one more than [`max_pages`](Pager::max_pages). What is not complete never looks as
-//!   if it were.
-//! * A page whose body breaks off, stalls, is empty, is not JSON, or has neither items nor anything else that the rule
-//!   looks for, is asked for again, up to [`page_attempts`](Pager::page_attempts) times. A retry policy decides at the
-//!   head of a response and never sees its body. Statuses and failures to send are left to that policy.
+//!   before, one of another origin, or one more than [`max_pages`](Pager::max_pages), and an end before the
+//!   [`total`](Rule::total). What is not complete never looks as if it were.
+//! * A page whose body breaks off, stalls, is empty, is not JSON, or has neither a list of items (which may be `null`)
+//!   nor a next page, a total or a count of pages, is asked for again, up to [`page_attempts`](Pager::page_attempts)
+//!   times; not so that of a query that is not to be [repeated](Query::repeat). A retry policy decides at the head of a
+//!   response and never sees its body. Statuses and failures to send are left to that policy.
 //! * After an error the stream ends. [`Pager::continuation`] names the page that failed, and [`Pager::resume`] goes on
 //!   there, in another process if need be.
 //!
@@ -49,9 +50,11 @@
 //!
 //! Between polls nothing runs. Dropping the stream drops the request under way.
 
+mod bare;
 mod continuation;
 mod error;
 mod fetch;
+mod fingerprint;
 mod items;
 mod limits;
 mod page;

@@ -17,7 +17,7 @@ pub struct Page {
     pub(super) total: Option<u64>,
 }
 
-/// One item as the API wrote it, digit for digit. Shares the bytes of its page.
+/// One item as the API wrote it, digit for digit. Shares the bytes of its page. `Debug` shows its length only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawItem(Bytes);
 
@@ -66,9 +66,7 @@ impl Page {
 
     /// The value at a JSON pointer of the answer. `None` if there is none, or it is not a `T`.
     pub fn field<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
-        let pointer = Pointer::parse(pointer)?;
-        let found = json::find(&self.bytes, None, &[&pointer]).ok()?;
-        serde_json::from_str(found.values.into_iter().next()??.get()).ok()
+        json::at(&self.bytes, &Pointer::parse(pointer)?)
     }
 }
 
@@ -90,7 +88,7 @@ impl fmt::Debug for Page {
 // === impl RawItem ===
 
 impl RawItem {
-    /// Its JSON text, valid UTF-8.
+    /// Its JSON text, valid UTF-8. Has the blanks that the API wrote within it, newlines included.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
     }
@@ -107,6 +105,6 @@ impl RawItem {
 
 impl fmt::Debug for RawItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RawItem").field(&String::from_utf8_lossy(&self.0)).finish()
+        f.debug_struct("RawItem").field("bytes", &self.0.len()).finish()
     }
 }

@@ -7,7 +7,7 @@ use std::{
     mem,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -24,6 +24,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::{
+    bare::bare_uri,
     continuation::Continuation,
     error::{Error, ErrorKind},
     fetch::{Fetch, Fetched, Progress},
@@ -39,12 +40,15 @@ use super::{
 pub struct Pager<S> {
     service: S,
     query: Arc<Query>,
+    fingerprint: u64,
     limits: Limits,
     rng: fastrand::Rng,
     /// The page to ask for, or under way; `None` after the last.
     position: Option<Position>,
     progress: Progress,
     total: Option<u64>,
+    /// The page that was handed out last.
+    pub(super) last: Option<Continuation>,
     empty_in_a_row: u32,
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -54,18 +58,20 @@ pub struct Pager<S> {
 
 enum State {
     Idle,
-    Fetching(Pin<Box<dyn Future<Output = Result<Fetched, Error>> + Send>>),
+    /// The lock makes it `Sync` and is never taken.
+    Fetching(Mutex<Fetching>),
     Failed,
 }
+
+type Fetching = Pin<Box<dyn Future<Output = Result<Fetched, Error>> + Send>>;
 
 // === impl Pager ===
 
 impl<S> Pager<S> {
     /// From the first page on. Sends nothing until it is polled.
-    pub fn new(service: S, query: impl Into<Query>) -> Self {
-        let query = query.into();
-        let position = query.first();
-        Self::at(service, query, position, Progress::default())
+    pub fn new(service: S, query: Query) -> Self {
+        let (fingerprint, position) = (query.fingerprint(), query.first());
+        Self::at(service, query, Continuation { query: fingerprint, position, pages: 0, items: 0, total: None })
     }
 
     /// From `continuation` on.
@@ -73,13 +79,11 @@ impl<S> Pager<S> {
     /// # Errors
     ///
     /// If the continuation is of another query.
-    pub fn resume(service: S, query: impl Into<Query>, continuation: Continuation) -> Result<Self, Error> {
-        let query = query.into();
+    pub fn resume(service: S, query: Query, continuation: Continuation) -> Result<Self, Error> {
         if continuation.query != query.fingerprint() {
             return Err(Error::config("the continuation is of another query: begin anew, or ask the query it is of"));
         }
-        let progress = continuation.progress();
-        Ok(Self::at(service, query, continuation.position, progress))
+        Ok(Self::at(service, query, continuation))
     }
 
     /// More pages than this are an error. Defaults to 1,000,000.
@@ -100,7 +104,8 @@ impl<S> Pager<S> {
         self
     }
 
-    /// How often a page is asked for whose body is broken, the first time included. Defaults to 4; 1 at the least.
+    /// How often a page is asked for whose body is broken, the first time included. Defaults to 4; 1 at the least, and for
+    /// a query that is not to be [repeated](Query::repeat).
     pub fn page_attempts(mut self, attempts: u32) -> Self {
         self.limits.page_attempts = attempts.max(1);
         self
@@ -126,9 +131,7 @@ impl<S> Pager<S> {
 
     /// Where to go on: the page that is next, under way, or failed. `None` after the last page.
     pub fn continuation(&self) -> Option<Continuation> {
-        let Progress { pages, items } = self.progress;
-        let position = self.position.clone()?;
-        Some(Continuation { query: self.query.fingerprint(), position, pages, items })
+        self.position.clone().map(|position| self.continuation_at(position))
     }
 
     /// How often a page was asked for again because its body was broken.
@@ -146,21 +149,29 @@ impl<S> Pager<S> {
         RawItems::new(self)
     }
 
-    fn at(service: S, query: Query, position: Position, progress: Progress) -> Self {
+    fn at(service: S, query: Query, continuation: Continuation) -> Self {
+        let progress = continuation.progress();
         Self {
             service,
             query: Arc::new(query),
+            fingerprint: continuation.query,
             limits: Limits::default(),
             rng: fastrand::Rng::new(),
-            position: Some(position),
+            position: Some(continuation.position),
             progress,
-            total: None,
+            total: continuation.total,
+            last: None,
             empty_in_a_row: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             repeats: Arc::default(),
             state: State::Idle,
         }
+    }
+
+    fn continuation_at(&self, position: Position) -> Continuation {
+        let Progress { pages, items } = self.progress;
+        Continuation { query: self.fingerprint, position, pages, items, total: self.total }
     }
 
     /// What forbids to ask for the next page.
@@ -181,8 +192,9 @@ impl<S> Pager<S> {
     }
 
     fn accept(&mut self, fetched: Fetched) -> Option<Page> {
-        self.position = fetched.next;
+        let position = mem::replace(&mut self.position, fetched.next);
         let page = fetched.page?;
+        self.last = position.map(|position| self.continuation_at(position));
         self.total = page.total.or(self.total);
         self.progress.pages = self.progress.pages.saturating_add(1);
         self.progress.items = self.progress.items.saturating_add(page.len() as u64);
@@ -212,14 +224,14 @@ where
             rng: self.rng.fork(),
             repeats: Arc::clone(&self.repeats),
         };
-        self.state = State::Fetching(Box::pin(fetch.run()));
+        self.state = State::Fetching(Mutex::new(Box::pin(fetch.run())));
         Ok(())
     }
 }
 
 impl<S, R> Stream for Pager<S>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + Unpin + 'static,
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
     R: Body + Send + 'static,
@@ -240,6 +252,7 @@ where
                     }
                 }
                 State::Fetching(fetch) => {
+                    let fetch = fetch.get_mut().unwrap_or_else(PoisonError::into_inner);
                     let fetched = ready!(fetch.as_mut().poll(cx));
                     let failed = if fetched.is_ok() { State::Idle } else { State::Failed };
                     drop(mem::replace(&mut self.state, failed));
@@ -254,10 +267,14 @@ where
     }
 }
 
+/// Nothing is pinned in it: the service is called, and the future has a box of its own.
+impl<S> Unpin for Pager<S> {}
+
+/// Without the query of the URL, which may be secret.
 impl<S> fmt::Debug for Pager<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pager")
-            .field("uri", &self.query.uri)
+            .field("url", &bare_uri(&self.query.uri).unwrap_or_default())
             .field("progress", &self.progress)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -1,13 +1,15 @@
 //! Which page.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::Uri;
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 use serde_json::{Number, value::RawValue};
 
-/// What tells a page from the others of its query.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+use super::bare::bare;
+
+/// What tells a page from the others of its query. `Debug` shows neither a cursor nor the query of a URL.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Position {
     /// The query as it is.
     Start,
@@ -55,6 +57,18 @@ impl Position {
             Self::Start => None,
             Self::Url(value) | Self::Cursor(value) | Self::NumberCursor(value) => Some(value.into()),
             Self::Page(number) => Some(number.to_string().into()),
+        }
+    }
+}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("Start"),
+            Self::Url(url) => f.debug_tuple("Url").field(&bare(url)).finish(),
+            Self::Cursor(_) => f.write_str("Cursor"),
+            Self::NumberCursor(_) => f.write_str("NumberCursor"),
+            Self::Page(number) => f.debug_tuple("Page").field(number).finish(),
         }
     }
 }

@@ -4,18 +4,20 @@ use std::{fmt, hash::BuildHasher};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Uri,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use http_body_util::Full;
 use serde_json::Value;
 
 use super::{
+    bare::bare_uri,
     error::{ApiError, Error},
+    fingerprint::Fingerprint,
     position::Position,
     rule::{Kind, Place, Places, Rule, Slot, pointer_at},
 };
-use crate::{json::Pointer, origin::Origin, repeat::Repeat};
+use crate::{encode::encode, json::Pointer, origin::Origin, repeat::Repeat};
 
 /// The first request of a paged answer, where its items are, and where the next page is.
 ///
@@ -28,7 +30,8 @@ pub struct Query {
     pub(super) origin: Origin,
     headers: HeaderMap,
     body: Option<Value>,
-    repeat: Repeat,
+    /// Of every request, its [`Repeat`] among them.
+    extensions: Extensions,
     pub(super) items: Pointer,
     pub(super) rule: Rule,
     pub(super) places: Places,
@@ -63,15 +66,36 @@ impl Query {
         self
     }
 
-    /// Whether a [`RetryPolicy`](crate::retry::RetryPolicy) may take a page's request for harmless to repeat. Defaults to
-    /// [`Repeat::Always`], a page being read and not made.
-    pub fn repeat(mut self, repeat: Repeat) -> Self {
-        self.repeat = repeat;
+    /// Whether a page's request is harmless to repeat. Defaults to [`Repeat::Always`], a page being read and not made.
+    ///
+    /// With [`Repeat::Never`] a page whose body is broken is an error at once, whatever
+    /// [`page_attempts`](super::Pager::page_attempts) says, and a [`RetryPolicy`](crate::retry::RetryPolicy) sends again
+    /// only what the server did not look at.
+    pub fn repeat(self, repeat: Repeat) -> Self {
+        self.extension(repeat)
+    }
+
+    /// An extension for every request, in place of one of its type. It is no part of what a
+    /// [`Continuation`](super::Continuation) is bound to.
+    ///
+    /// A [`Deadline`](crate::Deadline), for example, which is one instant for all pages:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_oauth2::{Deadline, pager::{Query, Rule}};
+    ///
+    /// let query = Query::get("https://api.example.com/users", "/users", Rule::next_url("/next"))?
+    ///     .extension(Deadline::within(Duration::from_secs(600)));
+    /// # Ok::<(), tower_oauth2::pager::Error>(())
+    /// ```
+    pub fn extension(mut self, value: impl Clone + Send + Sync + 'static) -> Self {
+        self.extensions.insert(value);
         self
     }
 
     /// Reads what an error answer says about itself. Defaults to the members `code` (or `error`), `message` (or
-    /// `error_description`, `detail`, `title`), and the header `x-correlation-id` or `x-request-id`.
+    /// `error_description`, `detail`, `title`), and the header `x-correlation-id` or `x-request-id`. For a page that is
+    /// broken, too large or not complete it is asked for the correlation id, with the headers and an empty body.
     pub fn explain_errors(mut self, explain: fn(&HeaderMap, &[u8]) -> ApiError) -> Self {
         self.explain = explain;
         self
@@ -89,13 +113,15 @@ impl Query {
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
+        let mut extensions = Extensions::new();
+        extensions.insert(Repeat::Always);
         let query = Self {
             method,
             uri,
             origin,
             headers,
             body,
-            repeat: Repeat::Always,
+            extensions,
             items: pointer_at(items)?,
             places: rule.places()?,
             rule,
@@ -127,8 +153,12 @@ impl Query {
         if get {
             request.headers_mut().remove(CONTENT_TYPE);
         }
-        request.extensions_mut().insert(self.repeat);
+        *request.extensions_mut() = self.extensions.clone();
         Ok(request)
+    }
+
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.extensions.get() == Some(&Repeat::Always)
     }
 
     /// The same for pages that are asked for in the same way, whatever led to them: eight bytes a page, so that a run of
@@ -192,27 +222,33 @@ impl Query {
         Ok(Some(body.to_string().into()))
     }
 
-    /// A short name of this query, the same in every process: FNV-1a over all that makes it different from another.
-    // NOTE: it is saved in continuations. Whoever changes what goes in here changes their version.
+    /// A short name of this query, the same in every process: all that makes it different from another.
     pub(super) fn fingerprint(&self) -> u64 {
-        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
-        let line = format!("{}\n{}\n{}\n{}\n{:?}\n", self.method, self.uri, body, self.items, self.rule);
+        let mut fingerprint = Fingerprint::new();
+        fingerprint.field(b'm', self.method.as_str().as_bytes());
+        fingerprint.field(b'u', self.uri.to_string().as_bytes());
+        fingerprint.field(b'i', self.items.to_string().as_bytes());
+        self.rule.write(&mut fingerprint);
         let mut headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         headers.sort_unstable();
-        let headers = headers.into_iter().flat_map(|(name, value)| [name.as_bytes(), b":", value, b"\n"]);
-        std::iter::once(line.as_bytes())
-            .chain(headers)
-            .flatten()
-            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+        for (name, value) in headers {
+            fingerprint.field(b'h', name.as_bytes());
+            fingerprint.field(b'v', value);
+        }
+        if let Some(body) = &self.body {
+            fingerprint.field(b'j', b"");
+            fingerprint.json(body);
+        }
+        fingerprint.finish()
     }
 }
 
-/// Without the values of headers and without the body, either of which may be secret.
+/// Without the query of the URL, the values of headers, and the body, each of which may be secret.
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query")
             .field("method", &self.method)
-            .field("uri", &self.uri)
+            .field("url", &bare_uri(&self.uri).unwrap_or_default())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("items", &self.items)
             .field("rule", &self.rule)
@@ -228,7 +264,7 @@ fn with_param(uri: &Uri, name: &str, value: &str) -> Result<Uri, Error> {
     };
     let mut pairs: Vec<String> =
         uri.query().unwrap_or_default().split('&').filter(is_other).map(str::to_owned).collect();
-    pairs.push(form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish());
+    pairs.push(format!("{}={}", *encode(name), *encode(value)));
     let path_and_query = format!("{}?{}", uri.path(), pairs.join("&"));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = path_and_query.parse().ok();
@@ -247,7 +283,7 @@ mod tests {
     fn a_parameter_replaces_its_predecessor_and_no_other() {
         assert_eq!(uri("https://a/x", "1"), "https://a/x?page=1");
         assert_eq!(uri("https://a/x?b=%20c&page=7&pages=2&p%61ge=3", "8"), "https://a/x?b=%20c&pages=2&page=8");
-        assert_eq!(uri("https://a/x?", "a b&c=d+/=%"), "https://a/x?page=a+b%26c%3Dd%2B%2F%3D%25");
+        assert_eq!(uri("https://a/x?", "a b&c=d+/=%"), "https://a/x?page=a%20b%26c%3Dd%2B%2F%3D%25");
     }
 
     #[test]
@@ -281,6 +317,11 @@ mod tests {
 
     #[test]
     fn the_fingerprint_tells_queries_apart_and_does_not_change() {
+        let rule = Rule::page_number(Place::body("/p")).first_page(0).total("/t").page_count("/c");
+        let body = serde_json::json!({"b": [1, -2, 0.5, null], "a": "é"});
+        let pinned = Query::post("https://A/q?x=1", body, "/i", rule).unwrap();
+        assert_eq!(format!("{:016x}", pinned.fingerprint()), "e459b3d67dc5dbb7", "old continuations are refused");
+
         let of = |url: &str, items: &str| Query::get(url, items, Rule::single()).unwrap().fingerprint();
         assert_eq!(of("https://a/q", "/x"), of("https://a/q", "/x"));
         assert_ne!(of("https://a/q", "/x"), of("https://a/q", "/y"));

@@ -2,7 +2,7 @@
 
 use crate::json::Pointer;
 
-use super::error::Error;
+use super::{error::Error, fingerprint::Fingerprint};
 
 /// Says where the next page of an answer is. Places in an answer or a body are JSON pointers (RFC 6901).
 ///
@@ -85,9 +85,12 @@ impl Rule {
         self
     }
 
-    /// Where an answer says how many items there are. [`page_number`](Self::page_number) ends when that many have come;
-    /// an empty page before that is an error, because something is missing. Other rules only tell it, by
-    /// [`Page::total`](super::Page::total): their end is where there is no link.
+    /// Where an answer says how many items there are on all pages: a whole number, else it counts as none.
+    ///
+    /// [`page_number`](Self::page_number) ends when that many have come. Where any rule ends with fewer, something is
+    /// missing: the page that would have been the last is
+    /// [`Incomplete`](super::ErrorKind::Incomplete) and not handed out, and the continuation names it. The last total
+    /// that was said counts. Also told by [`Page::total`](super::Page::total).
     pub fn total(mut self, pointer: impl Into<String>) -> Self {
         self.total = Some(pointer.into());
         self
@@ -103,6 +106,26 @@ impl Rule {
     pub const fn follow_with_get(mut self) -> Self {
         self.get = true;
         self
+    }
+
+    /// All that tells it from another rule.
+    pub(super) fn write(&self, fingerprint: &mut Fingerprint) {
+        match &self.kind {
+            Kind::Single => fingerprint.field(b'S', b""),
+            Kind::NextUrl { at } => fingerprint.field(b'N', at.as_bytes()),
+            Kind::Cursor { at, to } => {
+                fingerprint.field(b'C', at.as_bytes());
+                to.write(fingerprint);
+            }
+            Kind::PageNumber { to, first } => {
+                fingerprint.number(b'P', *first);
+                to.write(fingerprint);
+            }
+        }
+        for (tag, place) in [(b'T', &self.total), (b'K', &self.page_count)] {
+            place.iter().for_each(|place| fingerprint.field(tag, place.as_bytes()));
+        }
+        fingerprint.number(b'G', self.get.into());
     }
 
     pub(super) fn places(&self) -> Result<Places, Error> {
@@ -133,6 +156,13 @@ impl Place {
     /// The member of the JSON body at that pointer, in place of one that is there.
     pub fn body(pointer: impl Into<String>) -> Self {
         Self(Slot::Body(pointer.into()))
+    }
+
+    fn write(&self, fingerprint: &mut Fingerprint) {
+        match &self.0 {
+            Slot::Query(name) => fingerprint.field(b'Q', name.as_bytes()),
+            Slot::Body(pointer) => fingerprint.field(b'B', pointer.as_bytes()),
+        }
     }
 }
 
