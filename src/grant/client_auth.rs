@@ -6,8 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use zeroize::Zeroizing;
 
-use super::form::{Form, encode};
-use crate::{error::Error, token::sensitive};
+use super::form::Form;
+use crate::{encode::encode, error::Error, token::sensitive};
 
 /// The client's id and how it proves to be that client. Exactly one method is used (RFC 6749 §2.3).
 ///

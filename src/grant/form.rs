@@ -29,12 +29,3 @@ impl Form {
         Bytes::from_owner(Zeroizing::new(form.finish().into_bytes()))
     }
 }
-
-/// Form encoding with a space as `%20`, which every server decodes, where some do not decode `+`.
-pub(super) fn encode(text: &str) -> Zeroizing<String> {
-    let mut encoded = Zeroizing::new(String::with_capacity(3 * text.len()));
-    for part in form_urlencoded::byte_serialize(text.as_bytes()) {
-        encoded.push_str(if part == "+" { "%20" } else { part });
-    }
-    encoded
-}
