@@ -5,10 +5,10 @@
 //! it for each request. First come allocations and ratios, measured in interleaved rounds of this one run; then
 //! criterion's own figures. Compare ratios: nanoseconds are the machine's mood.
 //!
-//! What it showed on two shared cores of a virtual machine, rustc 1.95, as time added to the bare service divided by what
-//! the static header adds (three runs):
-//!
-//! RESULTS
+//! What it showed on two shared cores of a virtual machine, rustc 1.95, November 2026, in three runs: the static header and
+//! `OAuthLayer` allocate twice each, where the header map grows for its seventh entry, so that a hit adds none of its own.
+//! Time added to the bare service, divided by what the static header adds: 1.92, 1.78 and 1.93 for a service that is held,
+//! 1.99, 1.97 and 2.09 for a clone a request. About a quarter of it is the clock (`Instant::now`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench")]
 
