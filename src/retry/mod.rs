@@ -58,12 +58,14 @@ mod classify;
 mod outcome;
 mod policy;
 mod stats;
+mod wait;
 
 pub use tower::retry::RetryLayer;
 
 pub use self::{
     outcome::{RetryOutcome, Stopped},
-    policy::{RetryPolicy, Wait},
+    policy::RetryPolicy,
     stats::RetryStats,
+    wait::Wait,
 };
 pub use crate::repeat::Repeat;

@@ -3,15 +3,12 @@
 use std::{
     error::Error as StdError,
     fmt,
-    future::Future,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
     time::{Duration, SystemTime},
 };
 
 use http::{Method, Request, Response, Uri};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower::retry::{Policy, budget::Budget};
 use tracing::{debug, field, warn};
 
@@ -21,6 +18,7 @@ use super::{
     classify::{self, Failed, Processed, Verdict},
     outcome::{RetryOutcome, Stopped},
     stats::{Counters, RetryStats, count},
+    wait::Wait,
 };
 use crate::deadline::Deadline;
 
@@ -79,10 +77,6 @@ struct Session {
     replayed: bool,
     spent: u32,
 }
-
-/// Future of [`RetryPolicy`]: the wait before the next attempt.
-#[derive(Debug)]
-pub struct Wait(Option<Pin<Box<Sleep>>>);
 
 // === impl RetryPolicy ===
 
@@ -248,7 +242,7 @@ where
                 count(if replay { &counters.replays } else { &counters.retries });
                 self.session.replayed |= replay;
                 debug!(status, error, replay, attempt = attempts, ?wait, "retrying");
-                Some(Wait((at > now).then(|| Box::pin(sleep_until(at)))))
+                Some(Wait::until(at, now))
             }
             Err(stopped) => {
                 count(&self.config.counters.given_up);
@@ -286,19 +280,6 @@ impl fmt::Debug for RetryPolicy {
             .field("deadline", &self.config.deadline)
             .field("budget", &self.config.purse)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Wait ===
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(sleep) = &mut self.0 {
-            ready!(sleep.as_mut().poll(cx));
-        }
-        Poll::Ready(())
     }
 }
 

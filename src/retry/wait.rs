@@ -1,0 +1,33 @@
+//! The wait before the next attempt.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Future of [`RetryPolicy`](super::RetryPolicy): the wait before the next attempt.
+#[derive(Debug)]
+pub struct Wait(Option<Pin<Box<Sleep>>>);
+
+// === impl Wait ===
+
+impl Wait {
+    /// No timer, where there is nothing to wait for.
+    pub(super) fn until(at: Instant, now: Instant) -> Self {
+        Self((at > now).then(|| Box::pin(sleep_until(at))))
+    }
+}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(sleep) = &mut self.0 {
+            ready!(sleep.as_mut().poll(cx));
+        }
+        Poll::Ready(())
+    }
+}
