@@ -13,7 +13,7 @@ use support::{Answer, Issuer, api::Api, millis, poll_once, secs};
 use tokio::{task::JoinSet, time::sleep};
 use tower::{Service, ServiceExt};
 use tower_layer::Layer;
-use tower_oauth2::{OAuth, OAuthLayer, TokenCache, TokenRejected};
+use tower_oauth2::{OAuth, OAuthLayer, Token, TokenCache, TokenRejected, source_fn};
 use tower_test::mock::{self, SendResponse};
 
 const HERE: &str = "https://api.example.com/v1/users";
@@ -167,6 +167,21 @@ struct Stack {
     log: Api,
     tokens: TokenCache,
     issuer: Issuer,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_keeps_tokens_is_not_asked_more_often_by_an_api_that_refuses_them() {
+    let minted = tokio::time::Instant::now();
+    sleep(secs(600)).await;
+    let tokens = TokenCache::new(source_fn(move |_| async move {
+        Ok(Token::new("kept")?.with_lifetime(secs(3600)).issued_at(minted))
+    }));
+    for _ in 0..500 {
+        let token = tokens.token().await.unwrap();
+        tokens.reject(&token);
+        sleep(millis(200)).await;
+    }
+    assert!(tokens.stats().requests <= 12, "the first, and one in ten seconds: {:?}", tokens.stats());
 }
 
 fn stack() -> Stack {

@@ -53,8 +53,8 @@ impl Builder {
         self
     }
 
-    /// The least time between two token requests that a 401 forced. In between, a token that is refused right after it was
-    /// minted stays, and the 401 goes to the caller; right after is within this time, and within half its life.
+    /// The least time between two token requests that a 401 forced. In between, a token that is refused right after it
+    /// came stays, and the 401 goes to the caller; right after is within this time, and within half its life.
     /// Defaults to 10 s; 100 ms at the least, one hour at the most.
     pub fn flap_interval(mut self, interval: Duration) -> Self {
         self.rules.flap_interval = interval.clamp(Duration::from_millis(100), HOUR);

@@ -20,7 +20,7 @@ pub(crate) struct Lease {
     header: HeaderValue,
     refresh_at: Instant,
     expires_at: Instant,
-    once: bool,
+    landed_at: Instant,
     /// Weak: the cache owns its lease, not the other way round.
     cache: Weak<dyn Refuse>,
 }
@@ -51,7 +51,7 @@ impl Lease {
     ) -> Self {
         let token = token.with_generation(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed));
         let header = token.header().clone();
-        Self { token, header, refresh_at, expires_at, once: now >= expires_at, cache }
+        Self { token, header, refresh_at, expires_at, landed_at: now, cache }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -72,7 +72,12 @@ impl Lease {
 
     /// Whether it serves those who wait for it only: it was over when it came.
     pub(crate) fn is_for_once(&self) -> bool {
-        self.once
+        self.landed_at >= self.expires_at
+    }
+
+    /// When it came. It may have been minted long before, where a source keeps tokens.
+    pub(super) fn landed_at(&self) -> Instant {
+        self.landed_at
     }
 
     pub(super) fn expires_at(&self) -> Instant {
@@ -87,7 +92,7 @@ impl Lease {
             header: self.token.detached_header(),
             refresh_at: self.refresh_at,
             expires_at: self.expires_at,
-            once: self.once,
+            landed_at: self.landed_at,
             cache: self.cache.clone(),
         }
     }

@@ -197,7 +197,7 @@ impl State {
         if held.is_none() {
             return Rejection::Superseded;
         }
-        if self.flaps(token, now) {
+        if self.flaps(now) {
             return Rejection::Kept;
         }
         // Only what would not have been asked for anyway is forced.
@@ -208,13 +208,15 @@ impl State {
         Rejection::Dropped
     }
 
-    /// Whether a token is refused right after it was minted for another that was refused. One that lives for seconds is
-    /// refused at half its life and later because it is over: clocks differ.
-    fn flaps(&self, token: &Token, now: Instant) -> bool {
+    /// Whether the token is refused right after it came in place of another that was refused. One that lives for seconds
+    /// is refused at half its life and later because it is over: clocks differ.
+    fn flaps(&self, now: Instant) -> bool {
         let interval = self.rules.flap_interval;
-        let life = token.lifetime().unwrap_or(self.rules.default_lifetime);
-        let age = now.saturating_duration_since(token.sent_at());
-        self.forced_at.is_some_and(|at| now < at + interval) && age < interval.min(life / 2)
+        let young = |lease: &Arc<Lease>| {
+            let life = lease.expires_at().saturating_duration_since(lease.landed_at());
+            now.saturating_duration_since(lease.landed_at()) < interval.min(life / 2)
+        };
+        self.forced_at.is_some_and(|at| now < at + interval) && self.current.as_ref().is_some_and(young)
     }
 
     fn valid(&self, now: Instant) -> Option<&Arc<Lease>> {
