@@ -77,12 +77,14 @@ struct Waiting<S, B> {
     service: S,
     request: Option<Request<B>>,
     patience: Patience,
+    waits_since: Instant,
+    started_over: u8,
 }
 
-/// How long to wait for a token.
+/// How long to wait for a token, over all times that a request does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    pub(crate) timeout: Duration,
+    pub(crate) left: Duration,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -99,8 +101,10 @@ where
     }
 
     pub(crate) fn waiting(tokens: TokenCache, service: S, request: Request<B>, patience: Patience) -> Self {
-        let token = Mutex::new(acquire(tokens.clone(), patience));
-        let waiting = Waiting { tokens, token, lease: None, service, request: Some(request), patience };
+        let waits_since = Instant::now();
+        let token = Mutex::new(acquire(tokens.clone(), patience, waits_since));
+        let request = Some(request);
+        let waiting = Waiting { tokens, token, lease: None, service, request, patience, waits_since, started_over: 0 };
         Self { state: State::Waiting { waiting: Box::new(waiting) } }
     }
 }
@@ -155,7 +159,10 @@ where
                 Some(lease) => Arc::clone(lease),
                 None => {
                     let token = self.token.get_mut().unwrap_or_else(PoisonError::into_inner);
-                    Arc::clone(self.lease.insert(ready!(token.as_mut().poll(cx))?.lease))
+                    let grant = ready!(token.as_mut().poll(cx))?;
+                    let waited = Instant::now().saturating_duration_since(self.waits_since);
+                    self.patience.left = self.patience.left.saturating_sub(waited);
+                    Arc::clone(self.lease.insert(grant.lease))
                 }
             };
             ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
@@ -171,11 +178,13 @@ where
         }
     }
 
-    /// Becoming ready may have taken a while: a token that was replaced, refused or outlived meanwhile is not sent.
+    /// Becoming ready may have taken a while: a token that was replaced, refused or outlived meanwhile is not sent. A service
+    /// that takes longer each time than tokens live gets one all the same in the end: its 401 says more than a wait
+    /// without end.
     fn still_good(&self, lease: Arc<Lease>) -> Option<Arc<Lease>> {
         match self.tokens.try_acquire(Instant::now()) {
             Some((grant, _)) => Some(grant.lease),
-            None => lease.is_for_once().then_some(lease),
+            None => (lease.is_for_once() || self.started_over >= MAX_START_OVERS).then_some(lease),
         }
     }
 
@@ -183,13 +192,15 @@ where
     fn start_over(&mut self) {
         self.service = self.service.clone();
         self.lease = None;
-        self.token = Mutex::new(acquire(self.tokens.clone(), self.patience));
+        self.started_over += 1;
+        self.waits_since = Instant::now();
+        self.token = Mutex::new(acquire(self.tokens.clone(), self.patience, self.waits_since));
     }
 }
 
-fn acquire(tokens: TokenCache, patience: Patience) -> Acquire {
-    let since = Instant::now();
-    let until = patience.deadline.unwrap_or(since + patience.timeout).min(since + patience.timeout);
+fn acquire(tokens: TokenCache, patience: Patience, since: Instant) -> Acquire {
+    let until = since + patience.left;
+    let until = patience.deadline.map_or(until, |deadline| deadline.min(until));
     Box::pin(async move {
         // A hit or a stored error needs no timer, which there is none of outside of a runtime.
         let acquire = tokens.acquire();
@@ -211,3 +222,5 @@ fn observe<R>(response: &mut Response<R>, lease: &Lease) {
         response.extensions_mut().insert(TokenRejected::new(renewable));
     }
 }
+
+const MAX_START_OVERS: u8 = 3;

@@ -107,7 +107,7 @@ impl OAuthLayer {
         Self::new(None, tokens)
     }
 
-    /// How long a request waits for a token when there is no valid one; its [`Deadline`](crate::Deadline) counts if it
+    /// How long a request waits for a token in all when there is no valid one; its [`Deadline`](crate::Deadline) counts if it
     /// is sooner. Defaults to 10 s; one hour at the most.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         Arc::make_mut(&mut self.binding).acquire_timeout = timeout.min(Duration::from_secs(60 * 60));

@@ -142,7 +142,7 @@ where
         let clone = self.inner.clone();
         drop(mem::replace(&mut self.inner, clone.clone()));
         let deadline = request.extensions().get::<Deadline>().map(Deadline::instant);
-        let patience = Patience { timeout: self.binding.acquire_timeout, deadline };
+        let patience = Patience { left: self.binding.acquire_timeout, deadline };
         ResponseFuture::waiting(self.binding.tokens.clone(), clone, request, patience)
     }
 }

@@ -101,6 +101,53 @@ async fn a_token_that_lives_shorter_than_said_costs_replays_and_no_failure() {
     assert!(tokens.stats().requests <= 31, "one a second at the most: {:?}", tokens.stats());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_service_that_becomes_ready_slower_than_tokens_live_gets_one_in_the_end() {
+    let tokens = issuer(Duration::from_millis(100), Duration::from_secs(2));
+    let api = layer(tokens.clone()).layer(Slow { ready: None, sent: Sent::default() });
+    let started = Instant::now();
+    assert!(api.clone().oneshot(get()).await.is_ok(), "sent with what it had: the API's answer says more");
+    assert!(Instant::now() - started < Duration::from_secs(20));
+    assert!(tokens.stats().requests <= 4, "{:?}", tokens.stats());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_waits_for_a_token_together_are_bounded() {
+    let tokens = issuer(Duration::from_secs(6), Duration::from_secs(2));
+    let api = layer(tokens).layer(Slow { ready: None, sent: Sent::default() });
+    let error = api.oneshot(get()).await.unwrap_err();
+    let error = tower_oauth2::Error::find(error.as_ref()).unwrap();
+    assert!(error.is_timeout(), "6 s, and then 6 s more, are over 10 s: {error}");
+}
+
+/// Is ready three seconds after it was asked for the first time, in each clone.
+struct Slow {
+    ready: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+    sent: Sent,
+}
+
+impl Clone for Slow {
+    fn clone(&self) -> Self {
+        Self { ready: None, sent: self.sent.clone() }
+    }
+}
+
+impl Service<Request<()>> for Slow {
+    type Response = Response<()>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<()>, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), BoxError>> {
+        let ready = self.ready.get_or_insert_with(|| Box::pin(sleep(Duration::from_secs(3))));
+        ready.as_mut().poll(cx).map(Ok)
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        self.sent.note(&request);
+        std::future::ready(Ok(Response::new(())))
+    }
+}
+
 #[derive(Clone, Default)]
 struct Sent(Arc<Mutex<Vec<String>>>);
 
