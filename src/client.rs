@@ -38,7 +38,7 @@ use hyper_util::{
 };
 use pin_project_lite::pin_project;
 use rustls::{ClientConfig, crypto::ring};
-use tokio::time::{Timeout, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tower::{BoxError, timeout::error::Elapsed};
 use tower_service::Service;
 
@@ -92,10 +92,9 @@ pin_project! {
         Sent {
             #[pin]
             response: legacy::ResponseFuture,
-        },
-        Bounded {
-            #[pin]
-            response: Timeout<legacy::ResponseFuture>,
+            limit: Option<Duration>,
+            // Made by the first poll: a service may be called outside of a runtime, where no timer can be made.
+            timer: Option<Pin<Box<Sleep>>>,
         },
         Refused { error: Option<Error> },
     }
@@ -145,11 +144,7 @@ where
         }
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         let response = self.client.request(request);
-        let state = match self.response_timeout {
-            Some(limit) => State::Bounded { response: timeout(limit, response) },
-            None => State::Sent { response },
-        };
-        ResponseFuture { state }
+        ResponseFuture { state: State::Sent { response, limit: self.response_timeout, timer: None } }
     }
 }
 
@@ -168,8 +163,8 @@ impl Builder {
         self
     }
 
-    /// How long an answer may take to begin, from when it was asked for, connecting included. Defaults to 60 s; one day at
-    /// the most. How long its body may take is for whoever reads it.
+    /// How long an answer may take to begin; connecting and sending the request's body are part of it, so that a long upload
+    /// needs more. Defaults to 60 s; one day at the most. How long the answer's body may take is for whoever reads it.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = Some(timeout.min(24 * HOUR));
         self
@@ -240,11 +235,14 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Sent { response } => response.poll(cx).map_err(Into::into),
-            StateProj::Bounded { response } => match ready!(response.poll(cx)) {
-                Ok(response) => Poll::Ready(response.map_err(Into::into)),
-                Err(_) => Poll::Ready(Err(Elapsed::new().into())),
-            },
+            StateProj::Sent { response, limit, timer } => {
+                if let Poll::Ready(response) = response.poll(cx) {
+                    return Poll::Ready(response.map_err(Into::into));
+                }
+                let Some(limit) = *limit else { return Poll::Pending };
+                ready!(timer.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+                Poll::Ready(Err(Elapsed::new().into()))
+            }
             StateProj::Refused { error } => {
                 let error = error.take().map_or_else(|| "polled after completion".into(), BoxError::from);
                 Poll::Ready(Err(error))

@@ -189,6 +189,16 @@ async fn an_answer_that_does_not_begin_is_given_up() {
     assert_eq!(policy.stats().retries, 3);
 }
 
+#[test]
+fn a_request_made_outside_of_a_runtime_is_answered_inside_of_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(Analytics::new(&Issuer::new()).serve()).unwrap();
+    let mut client = HttpsClient::new().unwrap();
+    let request = Request::get(server.url("/echo")).body(Full::<Bytes>::default()).unwrap();
+    let response = tower::Service::call(&mut client, request);
+    assert_eq!(runtime.block_on(response).unwrap().status(), 401);
+}
+
 #[tokio::test]
 async fn what_the_client_refuses_to_send_is_a_mistake_and_no_outage() {
     let auth = ClientAuth::basic("id", "secret");
