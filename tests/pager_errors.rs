@@ -69,6 +69,17 @@ async fn a_refusal_without_a_readable_body_is_still_that_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_does_not_wait_for_the_rest_of_its_body() {
+    let mut stalled = Response::new(tower_oauth2::testing::Body::stalled("{"));
+    *stalled.status_mut() = http::StatusCode::FORBIDDEN;
+    let api = ScriptedApi::new([Ok(stalled)]);
+    let started = tokio::time::Instant::now();
+    let (_, error) = drain(&mut Pager::new(api.service(), query()).items::<u32>()).await;
+    assert_eq!(error.unwrap().status().unwrap(), 403);
+    assert_eq!(tokio::time::Instant::now() - started, std::time::Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_api_says_is_cleaned_and_shortened() {
     let body = serde_json::json!({"error": "a\u{1b}[2J\r\nb", "error_description": "é".repeat(9_999)}).to_string();
     let (_, error) = drain(&mut Pager::new(ScriptedApi::new([status(400, &body)]).service(), query())).await;

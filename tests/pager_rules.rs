@@ -24,6 +24,20 @@ use scripted_api::{ScriptedApi, drain};
 const URL: &str = "https://api.example.com/v2/users?page=1";
 
 #[tokio::test(start_paused = true)]
+async fn a_total_below_what_has_come_is_not_the_end() {
+    let rule = || Rule::page_number(Place::query("page")).total("/total");
+    for pages in
+        [[r#"{"i":[1,2],"total":0}"#, r#"{"i":[3],"total":3}"#], [r#"{"i":[1,2],"total":1}"#, r#"{"i":[3],"total":1}"#]]
+    {
+        let api = ScriptedApi::of_pages([pages[0], pages[1], r#"{"i":[],"total":0}"#]);
+        let query = Query::get(URL, "/i", rule()).unwrap();
+        let (items, error) = drain(&mut Pager::new(api.service(), query).items::<u32>()).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(items, [1, 2, 3], "{pages:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_resolves_against_the_page_that_it_is_on_and_keeps_method_and_body() {
     let links = [
         r#""?page=2&x=a%20b""#,

@@ -103,7 +103,8 @@ where
         }
         if !head.status.is_success() {
             // What it says matters less than that it was refused.
-            let body = collect(body, self.limits, MAX_ERROR_BYTES).await.unwrap_or_default();
+            let body = timeout(ERROR_BODY_TIMEOUT, collect(body, self.limits, MAX_ERROR_BYTES)).await;
+            let body = body.ok().and_then(Result::ok).unwrap_or_default();
             return Err(Error::status_of(head.status, (self.query.explain)(&head.headers, &body)));
         }
         let bytes = collect(body, self.limits, self.limits.max_page_bytes).await?;
@@ -153,9 +154,10 @@ where
                 let number = if let Position::Page(number) = self.position { number } else { *first };
                 let seen = number.saturating_sub(*first).saturating_add(1);
                 let last = match (count, total) {
-                    (_, Some(total)) if items >= total => true,
-                    (Some(count), None) => seen >= count,
-                    // Also where count and total contradict each other: the next page will show which is right.
+                    (_, Some(total)) if items == total => true,
+                    (Some(count), total) if seen >= count && total.is_none_or(|total| items >= total) => true,
+                    (Some(_), None) => false,
+                    // Also where they contradict each other or the items: the next page will show which is right.
                     _ => page.is_empty(),
                 };
                 (!last).then_some(Position::Page(number.saturating_add(1)))
@@ -205,4 +207,5 @@ where
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_ERROR_BYTES: usize = 64 * 1024;
