@@ -1,6 +1,10 @@
 //! From what was said to what will be done: every mistake is found before anything is sent.
 
-use std::{env, fmt, fs, time::Duration};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
@@ -33,9 +37,16 @@ pub struct Period {
 // === impl Credentials ===
 
 impl Credentials {
-    pub fn from_env() -> Self {
-        let read = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
-        Self { id: read(CLIENT_ID), secret: read(CLIENT_SECRET) }
+    /// # Errors
+    ///
+    /// If one is there and cannot be read, which must not be taken for its not being there.
+    pub fn from_env() -> Result<Self, Failure> {
+        let read = |name| match env::var(name) {
+            Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{name} is not valid UTF-8"))),
+        };
+        Ok(Self { id: read(CLIENT_ID)?, secret: read(CLIENT_SECRET)? })
     }
 }
 
@@ -98,6 +109,33 @@ impl Period {
     pub fn bounds(&self) -> [String; 2] {
         [self.from, self.to].map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
     }
+}
+
+/// Refuses to write over what is written or read elsewhere.
+///
+/// # Errors
+///
+/// If two of the files of a run are the same.
+pub fn check_files(args: &Args) -> Result<(), Failure> {
+    let files =
+        [("--output", Some(&args.output)), ("--summary", args.summary.as_ref()), ("--query", args.query.as_ref())];
+    let files: Vec<_> = files.into_iter().filter_map(|(flag, path)| Some((flag, resolve(path?)))).collect();
+    for (index, (flag, path)) in files.iter().enumerate() {
+        if let Some((other, _)) = files.iter().take(index).find(|(_, other)| other == path) {
+            return Err(Failure::usage(format!("{flag} and {other} are the same file")));
+        }
+    }
+    Ok(())
+}
+
+/// One path for one file, also where it is not there yet.
+fn resolve(path: &Path) -> PathBuf {
+    let there = path.canonicalize().ok();
+    let parent = || {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(parent.canonicalize().ok()?.join(path.file_name()?))
+    };
+    there.or_else(parent).unwrap_or_else(|| path.to_owned())
 }
 
 /// The filters of `--query`.
@@ -241,6 +279,16 @@ mod tests {
             "2026-03-06T23:00:00.000Z/2026-03-08T12:00:00.500Z"
         );
         assert_eq!(period(&["--from", "2026-03-09T00:00:00Z"]).unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn one_file_cannot_be_two_things() {
+        let check = |flags: &[&str]| check_files(&args(flags)).map_err(|failure| failure.to_string());
+        assert_eq!(check(&["-o", "a", "--summary", "b", "--query", "c"]), Ok(()));
+        assert!(check(&["-o", "out", "--summary", "./out"]).unwrap_err().contains("--summary and --output"));
+        assert!(
+            check(&["-o", "Cargo.toml", "--query", "src/../Cargo.toml"]).unwrap_err().contains("--query and --output")
+        );
     }
 
     fn args(flags: &[&str]) -> Args {

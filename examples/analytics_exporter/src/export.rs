@@ -36,9 +36,7 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     let api = Api::resolve(args, credentials)?;
     let period = Period::resolve(args, Timestamp::now())?;
     let filters = config::filters(args)?;
-    if args.summary.as_ref() == Some(&args.output) {
-        return Err(Failure::usage("--summary and --output are the same file"));
-    }
+    config::check_files(args)?;
     let page_size = config::page_size(args);
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
@@ -89,9 +87,13 @@ impl Export {
         if let Some(scope) = &args.scope {
             grant = grant.scope(scope);
         }
+        // A login server that is restarted is waited for, for some seconds.
+        let grant = grant.attempts(5).timeout(TOKEN_TIMEOUT);
         // One request at a time cannot make a storm of 401s: each is replayed, and the first that stays one ends the run.
-        let tokens = TokenCache::builder(grant).flap_interval(Duration::from_millis(100)).build();
-        let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?;
+        let tokens =
+            TokenCache::builder(grant).fetch_timeout(2 * TOKEN_TIMEOUT).flap_interval(Duration::from_millis(100));
+        let tokens = tokens.build();
+        let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?.acquire_timeout(2 * TOKEN_TIMEOUT);
         if let Some(path) = &args.summary {
             // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
             Summary::default().save(path).map_err(|error| Failure::output(path, &error))?;
@@ -138,7 +140,8 @@ impl Export {
     }
 
     fn finish(&mut self, args: &Args, result: Result<(), Failure>) -> Result<Summary, Failure> {
-        let flushed = block_in_place(|| self.sink.finish()).map_err(|error| Failure::output(&args.output, &error));
+        let flushed =
+            block_in_place(|| self.sink.finish(result.is_ok())).map_err(|error| Failure::output(&args.output, &error));
         let result = result.and(flushed);
         let (tokens, retries) = (self.tokens.stats(), self.policy.stats());
         let summary = Summary {
@@ -165,3 +168,5 @@ fn host_of(url: &str) -> String {
     let uri: Option<http::Uri> = url.parse().ok();
     uri.and_then(|uri| uri.authority().map(ToString::to_string)).unwrap_or_else(|| url.to_owned())
 }
+
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);

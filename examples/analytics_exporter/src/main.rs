@@ -9,10 +9,14 @@ async fn main() -> ExitCode {
     let args = Args::read();
     let progress = Progress::new(args.quiet);
     progress.install_log();
-    match export::run(&args, Credentials::from_env(), progress.clone()).await {
+    let result = match Credentials::from_env() {
+        Ok(credentials) => export::run(&args, credentials, progress.clone()).await,
+        Err(failure) => Err(failure),
+    };
+    match result {
         Ok(summary) => {
             if !args.quiet {
-                progress.say(&summary.line());
+                progress.say(&summary.line(&args.output));
             }
             ExitCode::SUCCESS
         }

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     path::Path,
 };
@@ -13,6 +13,8 @@ use tower_oauth2::pager::Page;
 #[derive(Debug)]
 pub struct Sink {
     out: Out,
+    /// Whether what an earlier run wrote is gone.
+    begun: bool,
     records: u64,
     bytes: u64,
 }
@@ -26,18 +28,21 @@ enum Out {
 // === impl Sink ===
 
 impl Sink {
-    /// Begins the file anew; `-` is the standard output.
+    /// Opens the file; `-` is the standard output. What an earlier run wrote stays until there is something to write.
     ///
     /// # Errors
     ///
-    /// If the file cannot be made.
+    /// If the file cannot be written.
     pub fn create(path: &Path) -> io::Result<Self> {
         let out = if path == Path::new("-") {
             Out::Stdout(BufWriter::with_capacity(BUFFER, io::stdout()))
         } else {
-            Out::File(BufWriter::with_capacity(BUFFER, File::create(path)?))
+            Out::File(BufWriter::with_capacity(
+                BUFFER,
+                OpenOptions::new().write(true).create(true).truncate(false).open(path)?,
+            ))
         };
-        Ok(Self { out, records: 0, bytes: 0 })
+        Ok(Self { out, begun: false, records: 0, bytes: 0 })
     }
 
     /// Writes what is on a page.
@@ -46,6 +51,7 @@ impl Sink {
     ///
     /// If the output fails: a full disk, a closed pipe.
     pub fn write(&mut self, page: &Page) -> io::Result<()> {
+        self.begin()?;
         for item in page.raw_items() {
             let line = one_line(item.as_bytes());
             self.out.write_all(&line)?;
@@ -57,12 +63,16 @@ impl Sink {
         if matches!(self.out, Out::Stdout(_)) { self.out.flush() } else { Ok(()) }
     }
 
-    /// Writes what is in the buffer, and waits until a file is on the disk.
+    /// Writes what is in the buffer, and waits until a file is on the disk. A complete run without a record leaves an empty
+    /// file; one that failed before its first page leaves what was there.
     ///
     /// # Errors
     ///
     /// If the output fails.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub fn finish(&mut self, complete: bool) -> io::Result<()> {
+        if complete {
+            self.begin()?;
+        }
         self.out.flush()?;
         match &self.out {
             Out::File(file) => match file.get_ref().sync_all() {
@@ -72,6 +82,17 @@ impl Sink {
             },
             Out::Stdout(_) => Ok(()),
         }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        if let (Out::File(file), false) = (&self.out, self.begun) {
+            // A pipe or a device behind a path has no length.
+            if file.get_ref().metadata()?.is_file() {
+                file.get_ref().set_len(0)?;
+            }
+        }
+        self.begun = true;
+        Ok(())
     }
 
     pub const fn records(&self) -> u64 {

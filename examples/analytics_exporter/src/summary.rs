@@ -38,10 +38,11 @@ impl Summary {
     }
 
     /// One line.
-    pub fn line(&self) -> String {
+    pub fn line(&self, output: &Path) -> String {
         let rate = self.records as f64 / self.elapsed.as_secs_f64().max(0.001);
         format!(
-            "{} conversations ({:.1} MB) on {} pages in {:.1} s, {rate:.0} a second; {} tokens, {} replays after a 401, {} retries",
+            "{} conversations ({:.1} MB) on {} pages in {:.1} s, {rate:.0} a second; {} tokens, {} replays after a 401, {} \
+             retries; written to {}",
             self.records,
             self.bytes as f64 / 1e6,
             self.pages,
@@ -49,6 +50,7 @@ impl Summary {
             self.tokens_minted,
             self.replays_401,
             self.retries,
+            if output == Path::new("-") { "the standard output".into() } else { output.display().to_string() },
         )
     }
 }

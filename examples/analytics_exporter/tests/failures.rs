@@ -28,6 +28,14 @@ async fn a_wrong_secret_fails_at_once_after_one_request_and_says_what_to_check()
 }
 
 #[tokio::test]
+async fn a_run_that_fails_before_its_first_page_leaves_the_last_export_alone() {
+    let issuer = Issuer::builder().client(ID, "another").build();
+    let api = Api::serve_with(issuer, |it| it).await;
+    let outcome = Exporter::of(&api).write("conversations.ndjson", "yesterday\n").exits(3).await;
+    assert_eq!(outcome.output(), "yesterday\n");
+}
+
+#[tokio::test]
 async fn an_unknown_client_and_an_unknown_scope_say_what_to_check() {
     let issuer = Issuer::builder().client("somebody-else", SECRET).build();
     let unknown = Api::serve_with(issuer, |it| it).await;
