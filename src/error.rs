@@ -83,6 +83,8 @@ impl Error {
     }
 
     /// How long the issuer asked to be left alone. The cache waits at least that long, one hour at the most.
+    ///
+    /// For an error that was just made: one that somebody else holds a clone of stays as it is.
     #[must_use]
     pub fn with_retry_after(self, after: Duration) -> Self {
         self.rebuild(|inner| inner.retry_after = Some(after))

@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749 §3.2) over any HTTP client.
 
 use std::{
+    error::Error as _,
     fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -196,10 +197,15 @@ impl<S> fmt::Debug for Endpoint<S> {
     }
 }
 
-/// Whether to ask again at once. A server that limits us, or says when to come back, is left to the cache's cool-down.
+/// Whether to ask again at once. A server that limits us, says when to come back, or answers something that is whole and no
+/// token, is left to the cache's cool-down.
 fn is_worth_another(error: &Error) -> bool {
-    let limited = error.status().is_some_and(|status| !status.is_server_error());
-    error.is_transient() && error.retry_after().is_none() && !limited
+    let failed = match error.status() {
+        Some(status) => status.is_server_error(),
+        // Nothing came, or not all of it, for a reason that is told.
+        None => error.source().is_some(),
+    };
+    error.is_transient() && error.retry_after().is_none() && failed
 }
 
 const MAX_BYTES: usize = 64 * 1024;
