@@ -34,7 +34,8 @@
 //!
 //! # Behavior
 //!
-//! * Nothing is sent before the first poll, nothing after the end, and one request at a time.
+//! * Nothing is sent before the first poll, nothing after the end, and one request at a time; the next one only when the
+//!   page before it was taken, unless [`Pager::read_ahead`].
 //! * The end is where the rule finds no next page: absent, null, or blank. A page with fewer items than asked for is not
 //!   the end, nor is an empty page of a cursor; too many of those in a row are an error, as is a next page that was there
 //!   before, one of another origin, or one more than [`max_pages`](Pager::max_pages), and an end before the
@@ -62,6 +63,7 @@ mod page;
 mod pager;
 mod position;
 mod query;
+mod read_ahead;
 mod rule;
 
 pub use self::{
@@ -71,5 +73,6 @@ pub use self::{
     page::{Page, RawItem},
     pager::Pager,
     query::Query,
+    read_ahead::ReadAhead,
     rule::{Place, Rule},
 };
