@@ -147,7 +147,7 @@ impl<S> Pager<S> {
     /// use futures_util::TryStreamExt;
     /// use tower_oauth2::pager::{Pager, Query, Rule};
     /// # let api = tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
-    /// #     let page = http_body_util::Full::from(bytes::Bytes::from_static(br#"{"users": [1, 2]}"#));
+    /// #     let page = http_body_util::Full::new(bytes::Bytes::from_static(br#"{"users": [1, 2]}"#));
     /// #     Ok::<_, std::convert::Infallible>(http::Response::new(page))
     /// # });
     ///
