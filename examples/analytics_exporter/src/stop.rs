@@ -19,8 +19,9 @@ pub enum Signal {
 /// it is stuck in writing to a pipe that nobody reads. Until the task is aborted.
 pub fn watch(progress: Progress) -> (JoinHandle<()>, oneshot::Receiver<Signal>) {
     let (tell, told) = oneshot::channel();
+    let asked_first = asked();
     let task = tokio::spawn(async move {
-        let first = asked().await;
+        let first = asked_first.await;
         // The run may be over already.
         let _over = tell.send(first);
         let last = tokio::select! {
@@ -35,20 +36,27 @@ pub fn watch(progress: Progress) -> (JoinHandle<()>, oneshot::Receiver<Signal>) 
     (task, told)
 }
 
-/// Waits for a signal.
-pub async fn asked() -> Signal {
+/// Waits for a signal, and hears it from now on: one that comes before the first poll does not end the process.
+pub fn asked() -> impl Future<Output = Signal> + Send {
     #[cfg(unix)]
-    if let Ok(mut terminated) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        return tokio::select! {
-            _ = terminated.recv() => Signal::Terminate,
-            _ = signal::ctrl_c() => Signal::Interrupt,
-        };
+    let heard = {
+        use signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate()).and_then(|terminated| Ok((terminated, signal(SignalKind::interrupt())?)))
+    };
+    async move {
+        #[cfg(unix)]
+        if let Ok((mut terminated, mut interrupted)) = heard {
+            return tokio::select! {
+                _ = terminated.recv() => Signal::Terminate,
+                _ = interrupted.recv() => Signal::Interrupt,
+            };
+        }
+        // Without a handler there is nothing to wait for but the end of the process.
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Signal::Interrupt
     }
-    // Without a handler there is nothing to wait for but the end of the process.
-    if signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    Signal::Interrupt
 }
 
 const GRACE: Duration = Duration::from_secs(5);

@@ -108,8 +108,10 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let simulator = Simulator::serve(analytics(&args)?, args.listen).await?;
+    // Before anybody can know that there is something to stop.
+    let asked = stop::asked();
     say(&format!("listening on {}\ntry: {}\n", simulator.url(), hint(&args, &simulator)));
-    stop::asked().await;
+    asked.await;
     let stats = format!("{:#}\n", simulator.stats());
     match &args.stats {
         Some(path) => std::fs::write(path, stats).map_err(|error| Failure::output(path, &error)),
