@@ -226,20 +226,14 @@ impl<S> Pager<S> {
         self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
         Some(page)
     }
-}
 
-impl<S, R> Pager<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
-    fn start(&mut self, position: Position) -> Result<(), Error> {
+    /// The fetch of the page at `position`, if nothing forbids it.
+    fn fetch(&mut self, position: Position) -> Result<Fetch<S>, Error>
+    where
+        S: Clone,
+    {
         self.check(&position)?;
-        let fetch = Fetch {
+        Ok(Fetch {
             service: self.service.clone(),
             query: Arc::clone(&self.query),
             limits: self.limits,
@@ -248,9 +242,7 @@ where
             total: self.total,
             rng: self.rng.fork(),
             repeats: Arc::clone(&self.repeats),
-        };
-        self.state = State::Fetching(Mutex::new(Box::pin(fetch.run())));
-        Ok(())
+        })
     }
 }
 
@@ -271,9 +263,12 @@ where
                 State::Failed => return Poll::Ready(None),
                 State::Idle => {
                     let Some(position) = self.position.clone() else { return Poll::Ready(None) };
-                    if let Err(error) = self.start(position) {
-                        self.state = State::Failed;
-                        return Poll::Ready(Some(Err(error)));
+                    match self.fetch(position) {
+                        Ok(fetch) => self.state = State::Fetching(Mutex::new(Box::pin(fetch.run()))),
+                        Err(error) => {
+                            self.state = State::Failed;
+                            return Poll::Ready(Some(Err(error)));
+                        }
                     }
                 }
                 State::Fetching(fetch) => {
