@@ -142,24 +142,6 @@ impl<S> Pager<S> {
 
     /// Fetches up to `pages` pages, 1 to 1,024, while the ones before them are worked on. Off by default: without it the next
     /// page is asked for when it is polled for.
-    ///
-    /// ```
-    /// use futures_util::TryStreamExt;
-    /// use tower_oauth2::pager::{Pager, Query, Rule};
-    /// # let api = tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
-    /// #     let page = http_body_util::Full::new(bytes::Bytes::from_static(br#"{"users": [1, 2]}"#));
-    /// #     Ok::<_, std::convert::Infallible>(http::Response::new(page))
-    /// # });
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-    /// let query = Query::get("https://api.example.com/users", "/users", Rule::next_url("/next"))?;
-    /// let mut pages = Pager::new(api, query).read_ahead(1);
-    /// while let Some(page) = pages.try_next().await? {
-    ///     assert_eq!(page.len(), 2); // the page after it is on its way
-    /// }
-    /// # Ok::<(), tower::BoxError>(()) })?;
-    /// # Ok::<(), tower::BoxError>(())
-    /// ```
     pub fn read_ahead(self, pages: usize) -> ReadAhead<S> {
         ReadAhead::new(self, pages)
     }

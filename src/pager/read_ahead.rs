@@ -19,6 +19,24 @@ use super::{
 /// A stream of the pages of a [`Pager`] that are fetched while the ones before them are worked on; from
 /// [`Pager::read_ahead`].
 ///
+/// ```
+/// use futures_util::TryStreamExt;
+/// use tower_oauth2::pager::{Pager, Query, Rule};
+/// # let api = tower::service_fn(|_: http::Request<http_body_util::Full<bytes::Bytes>>| async {
+/// #     let page = http_body_util::Full::new(bytes::Bytes::from_static(br#"{"users": [1, 2]}"#));
+/// #     Ok::<_, std::convert::Infallible>(http::Response::new(page))
+/// # });
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let query = Query::get("https://api.example.com/users", "/users", Rule::next_url("/next"))?;
+/// let mut pages = Pager::new(api, query).read_ahead(1);
+/// while let Some(page) = pages.try_next().await? {
+///     assert_eq!(page.len(), 2); // the page after it is on its way
+/// }
+/// # Ok::<(), tower::BoxError>(()) })?;
+/// # Ok::<(), tower::BoxError>(())
+/// ```
+///
 /// # Cancellation
 ///
 /// The pages are fetched by a task, from the first poll on. Dropping the stream ends it.
