@@ -1,18 +1,16 @@
 //! What an authorization server publishes about itself (RFC 8414, OpenID Connect Discovery 1.0).
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use http::{HeaderValue, Request, Uri, header::ACCEPT};
-use http_body_util::Full;
+use http::Uri;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout_at};
-use zeroize::Zeroizing;
 
 use super::{
     client_auth::ClientAuth,
+    document,
     secret::Secret,
     token_endpoint::{TokenEndpoint, absolute, secure},
-    transport::{Http, HttpClient, Reply, erase, host},
+    transport::HttpClient,
 };
 use crate::{
     error::{Error, Kind},
@@ -136,29 +134,7 @@ impl Metadata {
 
     async fn fetch(http: impl HttpClient, issuer: &str, plain: Plain) -> Result<Self, Error> {
         let places = places(issuer, plain)?;
-        let http = erase(http);
-        let give_up_at = Instant::now() + TIMEOUT;
-        let mut attempt = 1;
-        loop {
-            let asked = timeout_at(give_up_at, ask(&*http, &places)).await;
-            let error = match asked {
-                Ok(Ok((host, document))) => match Self::read(issuer, &host, &document, plain) {
-                    Err(error) if error.is_transient() => error,
-                    result => return result,
-                },
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    let timeout = Kind::Timeout { what: "fetching the server's metadata", after: TIMEOUT };
-                    return Err(Error::new(timeout).with_transient(true));
-                }
-            };
-            let again = error.is_transient() && error.retry_after().is_none() && attempt < ATTEMPTS;
-            if !again || Instant::now() + PAUSE >= give_up_at {
-                return Err(error);
-            }
-            sleep(PAUSE).await;
-            attempt += 1;
-        }
+        document::fetch(http, &places, |host, document| Self::read(issuer, host, document, plain)).await
     }
 
     /// Reads a document that `host` answered with. Pure.
@@ -239,29 +215,6 @@ impl Members {
     }
 }
 
-/// The first of `places` that answers with a document, and who answered.
-async fn ask(http: &dyn Http, places: &[Uri]) -> Result<(Box<str>, Zeroizing<Vec<u8>>), Error> {
-    let mut none = Error::config("there is no place to ask for metadata");
-    for place in places {
-        let mut request = Request::new(Full::default());
-        *request.uri_mut() = place.clone();
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let Reply { status, headers, body, .. } = http.ask(request, MAX_BYTES).await?;
-        if status.is_success() {
-            return Ok((host(place), body));
-        }
-        let problem = format!("is not there: {} answers with {status}", place.path());
-        let error = Error::new(Kind::Metadata { host: host(place), problem: problem.into() });
-        if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
-            let error = error.with_transient(true);
-            let after = crate::retry_after::retry_after(&headers, std::time::SystemTime::now());
-            return Err(after.into_iter().fold(error, Error::with_retry_after));
-        }
-        none = error;
-    }
-    Err(none)
-}
-
 fn places(issuer: &str, plain: Plain) -> Result<Vec<Uri>, Error> {
     let uri = if plain == Plain::Danger { absolute(issuer, "issuer")?.0 } else { secure(issuer, "issuer")? };
     if uri.query().is_some() || issuer.trim() != issuer {
@@ -281,11 +234,6 @@ fn places(issuer: &str, plain: Plain) -> Result<Vec<Uri>, Error> {
     let place = |url: String| url.parse().map_err(|error| Error::config("the issuer is no URL").with_source(error));
     places.into_iter().map(place).collect()
 }
-
-const MAX_BYTES: usize = 256 * 1024;
-const TIMEOUT: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_secs(1);
-const ATTEMPTS: u32 = 3;
 
 #[cfg(test)]
 mod tests {

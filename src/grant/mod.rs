@@ -30,6 +30,7 @@
 
 mod client_auth;
 mod client_credentials;
+pub(crate) mod document;
 mod endpoint;
 mod message;
 mod metadata;
