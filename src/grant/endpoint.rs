@@ -95,7 +95,7 @@ impl Endpoint {
     async fn attempt(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Error> {
         let mut message = Message::default();
         params.apply(&mut message).await?;
-        for (name, value) in extra {
+        if let Some((name, value)) = extra {
             message.push_secret(name, value);
         }
         self.auth.apply(&mut message, &self.target).await?;

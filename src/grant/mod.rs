@@ -43,6 +43,7 @@ mod token_endpoint;
 mod token_exchange;
 mod transport;
 
+pub(crate) use self::token_endpoint::secure;
 pub use self::{
     client_auth::ClientAuth, client_credentials::ClientCredentials, metadata::Metadata, refresh_token::RefreshToken,
     request::TokenRequest, secret::Secret, token_endpoint::TokenEndpoint, token_exchange::TokenExchange,

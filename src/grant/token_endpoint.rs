@@ -128,7 +128,7 @@ impl From<Infallible> for Error {
 }
 
 /// Reads the URL of the `what` endpoint: one that nobody on the way can read along to.
-pub(super) fn secure(url: &str, what: &str) -> Result<Uri, Error> {
+pub(crate) fn secure(url: &str, what: &str) -> Result<Uri, Error> {
     let (uri, origin) = absolute(url, what)?;
     if origin.is_trustworthy() {
         return Ok(uri);
