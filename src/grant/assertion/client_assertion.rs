@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::{
     algorithm::Algorithm,
     audience::Audience,
-    sign::{PrivateKey, SignAssertion},
+    sign::{SharedKey, SignAssertion},
 };
 use crate::error::Error;
 
@@ -32,7 +32,7 @@ use crate::error::Error;
 /// [module](super) for examples.
 #[derive(Clone)]
 #[must_use = "an assertion does nothing until a grant sends it"]
-pub struct ClientAssertion<K = PrivateKey> {
+pub struct ClientAssertion<K = SharedKey> {
     key: K,
     header_type: String,
     audience: Audience,
@@ -54,7 +54,7 @@ pub struct ClientSecret {
 impl ClientAssertion {
     /// Signed with `key`: `private_key_jwt`.
     pub fn new(key: impl SignAssertion) -> Self {
-        Self::with(PrivateKey::new(key))
+        Self::with(SharedKey::new(key))
     }
 
     /// Signs with `key` from the next token request on, in all clones. One that is being made is finished with the old key,
@@ -266,12 +266,12 @@ impl<K: fmt::Debug> fmt::Debug for ClientAssertion<K> {
     }
 }
 
-// === impl PrivateKey ===
+// === impl SharedKey ===
 
-impl fmt::Debug for PrivateKey {
+impl fmt::Debug for SharedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.current();
-        f.debug_struct("PrivateKey")
+        f.debug_struct("SharedKey")
             .field("algorithm", &key.algorithm())
             .field("key_id", &key.key_id())
             .finish_non_exhaustive()

@@ -278,7 +278,8 @@ fn wrong_kind(algorithm: Algorithm) -> Error {
         Algorithm::ES256 => "a key on the curve P-256",
         Algorithm::ES384 => "a key on the curve P-384",
         Algorithm::EdDSA => "an Ed25519 key",
-        _ => "an RSA key",
+        // Not one whose own header allows nothing but PSS, which ring does not read.
+        _ => "an RSA key (rsaEncryption)",
     };
     Error::config(format!("the private key is of the wrong kind: {algorithm} needs {needed}"))
 }

@@ -36,7 +36,7 @@ pub trait SignAssertion: Send + Sync + 'static {
 
 /// A private key that is shared by all clones of a [`ClientAssertion`](super::ClientAssertion) and can be replaced.
 #[derive(Clone)]
-pub struct PrivateKey {
+pub struct SharedKey {
     current: Arc<RwLock<Arc<dyn ErasedKey>>>,
 }
 
@@ -49,9 +49,9 @@ pub(super) trait ErasedKey: Send + Sync {
 
 pub(super) type Signing<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send + 'a>>;
 
-// === impl PrivateKey ===
+// === impl SharedKey ===
 
-impl PrivateKey {
+impl SharedKey {
     pub(super) fn new(key: impl SignAssertion) -> Self {
         Self { current: Arc::new(RwLock::new(Arc::new(key))) }
     }
