@@ -85,6 +85,12 @@ mod tests {
             assert_eq!(two_integers(&short[..end], 2), None, "cut off at {end}");
         }
         assert_eq!(two_integers(&[&short[..], &[0]].concat(), 2), None, "something after it");
+        for (at, tag) in [(0, SEQUENCE), (2, INTEGER), (5, INTEGER)] {
+            let mut other = short;
+            assert_eq!(other[at], tag);
+            other[at] = OCTET_STRING;
+            assert_eq!(two_integers(&other, 2), None, "another tag at {at}");
+        }
         assert_eq!(two_integers(&[0x30, 0x06, 0x02, 0x01, 0x81, 0x02, 0x01, 0x01], 2), None, "negative");
         assert_eq!(two_integers(&[0x30, 0x05, 0x02, 0x00, 0x02, 0x01, 0x01], 2), None, "empty");
     }

@@ -33,10 +33,12 @@ use crate::error::Error;
 /// ```
 /// use tower_oauth2::grant::assertion::{Algorithm, SigningKey};
 ///
-/// # let pem = rcgen::KeyPair::generate()?.serialize_pem(); // stands for a file
-/// let key = SigningKey::from_pem(Algorithm::ES256, pem)?.with_key_id("2026-03");
-/// assert_eq!(format!("{key:?}"), r#"SigningKey { algorithm: ES256, key_id: Some("2026-03"), .. }"#);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # let pem = "-----BEGIN PRIVATE KEY-----
+/// # MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+/// # -----END PRIVATE KEY-----"; // the example of RFC 8410
+/// let key = SigningKey::from_pem(Algorithm::EdDSA, pem)?.with_key_id("2026-03");
+/// assert_eq!(format!("{key:?}"), r#"SigningKey { algorithm: EdDSA, key_id: Some("2026-03"), .. }"#);
+/// # Ok::<(), tower_oauth2::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {

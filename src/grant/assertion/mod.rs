@@ -58,13 +58,16 @@
 //! ```
 //! use tower_oauth2::grant::assertion::{Algorithm, ClientAssertion, SigningKey};
 //!
-//! # let (pem, next_pem) = (rcgen::KeyPair::generate()?.serialize_pem(), rcgen::KeyPair::generate()?.serialize_pem());
-//! let assertion = ClientAssertion::new(SigningKey::from_pem(Algorithm::ES256, pem)?.with_key_id("2026-03"));
+//! # let pem = "-----BEGIN PRIVATE KEY-----
+//! # MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+//! # -----END PRIVATE KEY-----"; // the example of RFC 8410
+//! # let next_pem = pem;
+//! let assertion = ClientAssertion::new(SigningKey::from_pem(Algorithm::EdDSA, pem)?.with_key_id("2026-03"));
 //! let in_use = assertion.clone(); // by a grant
 //!
-//! assertion.replace_key(SigningKey::from_pem(Algorithm::ES256, next_pem)?.with_key_id("2026-04"));
+//! assertion.replace_key(SigningKey::from_pem(Algorithm::EdDSA, next_pem)?.with_key_id("2026-04"));
 //! assert!(format!("{in_use:?}").contains("2026-04"));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), tower_oauth2::Error>(())
 //! ```
 //!
 //! # What servers want

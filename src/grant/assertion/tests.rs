@@ -3,7 +3,9 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
+    thread,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -207,6 +209,34 @@ async fn a_replaced_key_signs_the_next_assertion_of_all_clones() {
     assert_eq!(parts(&grant.make("id", TOKEN_URL, Some(ISSUER)).await.unwrap()).0["kid"], "new");
 }
 
+#[tokio::test]
+async fn a_key_that_is_replaced_while_it_signs_finishes_its_assertion() {
+    // Replaced at the worst moment: after its key id was read, before it signs.
+    struct Leaving(Mutex<Option<ClientAssertion>>);
+    impl SignAssertion for Leaving {
+        fn algorithm(&self) -> Algorithm {
+            Algorithm::ES256
+        }
+        fn key_id(&self) -> Option<&str> {
+            if let Some(assertion) = self.0.lock().unwrap().take() {
+                assertion.replace_key(okp().with_key_id("next"));
+            }
+            Some("leaving")
+        }
+        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Error> {
+            Ok(vec![7; 64])
+        }
+    }
+    let key = Arc::new(Leaving(Mutex::new(None)));
+    let assertion = ClientAssertion::new(Arc::clone(&key));
+    *key.0.lock().unwrap() = Some(assertion.clone());
+
+    let jwt = assertion.make("id", TOKEN_URL, Some(ISSUER)).await.unwrap();
+    assert_eq!((&parts(&jwt).0["alg"], &parts(&jwt).0["kid"]), (&json!("ES256"), &json!("leaving")));
+    assert!(jwt.ends_with(&URL_SAFE_NO_PAD.encode([7; 64])));
+    assert_eq!(parts(&assertion.make("id", TOKEN_URL, Some(ISSUER)).await.unwrap()).0["kid"], "next");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn under_replacement_the_key_id_and_the_signature_are_of_the_same_key() {
     // The signature says which key made it.
@@ -279,7 +309,12 @@ fn the_old_key_is_dropped_outside_of_the_lock() {
     let assertion = ClientAssertion::new(Arc::clone(&clingy));
     *clingy.0.lock().unwrap() = Some(assertion.clone());
     drop(clingy);
-    assertion.replace_key(okp().with_key_id("new"));
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        assertion.replace_key(okp().with_key_id("new"));
+        done.send(())
+    });
+    assert!(wait.recv_timeout(Duration::from_secs(10)).is_ok());
 }
 
 #[test]
