@@ -7,10 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::{
-    hmac,
-    rand::{SecureRandom, SystemRandom},
-};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -18,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     algorithm::Algorithm,
     audience::Audience,
+    client_secret::ClientSecret,
     sign::{SharedKey, SignAssertion},
 };
 use crate::error::Error;
@@ -40,13 +38,6 @@ pub struct ClientAssertion<K = SharedKey> {
     key_id: bool,
     claims: Map<String, Value>,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
-}
-
-/// Signs with the client secret, which the grant has: `client_secret_jwt`.
-#[derive(Clone)]
-pub struct ClientSecret {
-    algorithm: Algorithm,
-    short: bool,
 }
 
 // === impl ClientAssertion ===
@@ -113,34 +104,15 @@ impl ClientAssertion<ClientSecret> {
     ) -> Result<Zeroizing<String>, Error> {
         self.check_secret(secret)?;
         let algorithm = self.key.algorithm;
-        let hash = match algorithm {
-            Algorithm::HS384 => hmac::HMAC_SHA384,
-            Algorithm::HS512 => hmac::HMAC_SHA512,
-            _ => hmac::HMAC_SHA256,
-        };
         let audience = self.audience.resolve(token_endpoint, issuer)?;
         let input = self.signing_input(algorithm, None, client_id, audience)?;
-        let tag = hmac::sign(&hmac::Key::new(hash, secret), input.as_bytes());
-        seal(input, algorithm, tag.as_ref())
+        let signature = self.key.sign(secret, input.as_bytes());
+        seal(input, algorithm, signature.as_ref())
     }
 
     /// Whether the secret can sign: for one that is known when the grant is made.
     pub(in crate::grant) fn check_secret(&self, secret: &[u8]) -> Result<(), Error> {
-        let (algorithm, least) = match self.key.algorithm {
-            Algorithm::HS384 => ("HS384", 48),
-            Algorithm::HS512 => ("HS512", 64),
-            _ => ("HS256", 32),
-        };
-        if secret.is_empty() {
-            return Err(Error::config("the client secret is empty"));
-        }
-        if secret.len() < least && !self.key.short {
-            return Err(Error::config(format!(
-                "the client secret is shorter than {least} bytes, which {algorithm} needs: get a longer one, or see \
-                 ClientAssertion::danger_short_secret"
-            )));
-        }
-        Ok(())
+        self.key.check(secret)
     }
 }
 
@@ -263,26 +235,6 @@ impl<K: fmt::Debug> fmt::Debug for ClientAssertion<K> {
             .field("lifetime", &self.lifetime)
             .field("claims", &claims)
             .finish_non_exhaustive()
-    }
-}
-
-// === impl SharedKey ===
-
-impl fmt::Debug for SharedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.current();
-        f.debug_struct("SharedKey")
-            .field("algorithm", &key.algorithm())
-            .field("key_id", &key.key_id())
-            .finish_non_exhaustive()
-    }
-}
-
-// === impl ClientSecret ===
-
-impl fmt::Debug for ClientSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSecret").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 

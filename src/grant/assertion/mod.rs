@@ -88,6 +88,7 @@
 mod algorithm;
 mod audience;
 mod client_assertion;
+mod client_secret;
 mod der;
 mod jwk;
 mod key;
@@ -99,7 +100,8 @@ mod tests;
 pub use self::{
     algorithm::Algorithm,
     audience::Audience,
-    client_assertion::{ClientAssertion, ClientSecret},
+    client_assertion::ClientAssertion,
+    client_secret::ClientSecret,
     key::SigningKey,
     sign::{SharedKey, SignAssertion},
 };

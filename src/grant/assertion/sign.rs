@@ -1,6 +1,7 @@
 //! Whatever can sign.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, PoisonError, RwLock},
@@ -64,6 +65,16 @@ impl SharedKey {
         let mut key: Arc<dyn ErasedKey> = Arc::new(key);
         std::mem::swap(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), &mut key);
         // The old key is dropped here, outside of the lock: its destructor is foreign code.
+    }
+}
+
+impl fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.current();
+        f.debug_struct("SharedKey")
+            .field("algorithm", &key.algorithm())
+            .field("key_id", &key.key_id())
+            .finish_non_exhaustive()
     }
 }
 
