@@ -57,6 +57,9 @@
 //! says: what the server cannot have acted on, and what may be done twice; four times in all, with full jitter, within
 //! 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it was.
 //!
+//! **How long it all may take.** As long as the [`Deadline`] of a request says, which bounds all of this together until the
+//! response begins; without one, each part has its own limit, and sending has that of the client underneath.
+//!
 //! **Where a token goes.** To the origins it is bound to (scheme, host and port), over https or loopback, in exactly one
 //! `Authorization` header that is marked sensitive; a request that has one already keeps its own. A redirect or a `next`
 //! link to elsewhere gets none. Without a token nothing is sent.
@@ -72,7 +75,7 @@
 //! | follow redirect | outside of `OAuthLayer`: each hop gets a token if it goes to an origin the token is for. Inside none leaks either, but a stranger's 401 would count against the token |
 //! | **`RetryLayer`** | outside of **`OAuthLayer`**: the other way round a replay would carry the refused token |
 //! | concurrency and rate limits | inside: what waits for a token, or backs off, holds no place |
-//! | timeout | inside for one attempt, outside for the whole |
+//! | timeout | inside for one attempt; for the whole outside, or a [`Deadline`] on the request |
 //! | decompression | inside, next to the client |
 //!
 //! `cargo run --example compose` has them all.

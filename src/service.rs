@@ -15,7 +15,8 @@ use tower_service::Service;
 use crate::{
     cache::{Grant, Lease, TokenCache},
     deadline::Deadline,
-    future::{Patience, ResponseFuture},
+    error::Error,
+    future::{ResponseFuture, Waiting},
     origin::Origin,
 };
 
@@ -29,6 +30,7 @@ use crate::{
 ///   request on: it has a copy of its own by then. A fresh one reads the cache under a lock that is shared by all readers.
 /// * Without one, the readiness of the inner service is given up, so that no permit of it is held while the issuer is
 ///   asked; then a clone of it is made ready and called.
+/// * A request with a [`Deadline`] fails at it, wherever it goes, as long as no response has begun.
 /// * No token, no request: the future fails with [`Error`](crate::Error) inside of the [`BoxError`].
 /// * A 401 to a request that carried the token makes the cache drop it, unless the challenge says
 ///   `insufficient_scope`, and is marked with [`TokenRejected`](crate::TokenRejected). This service never sends twice.
@@ -114,6 +116,16 @@ impl<S> OAuth<S> {
     }
 }
 
+impl<S: Clone> OAuth<S> {
+    /// Drops the service that was made ready: a concurrency limit would otherwise count a request that is not sent, or that
+    /// waits for the issuer. What stays, and what is returned, are clones that nobody has polled yet.
+    fn give_up_readiness(&mut self) -> S {
+        let clone = self.inner.clone();
+        drop(mem::replace(&mut self.inner, clone.clone()));
+        clone
+    }
+}
+
 impl<S, B, R> Service<Request<B>> for OAuth<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -129,21 +141,22 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let deadline = request.extensions().get().map(Deadline::instant);
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.give_up_readiness();
+            return ResponseFuture::refused(Error::deadline(false));
+        }
         if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
-            return ResponseFuture::sending(self.inner.call(request), None);
+            return ResponseFuture::sending(self.inner.call(request), None, deadline);
         }
         let now = Instant::now();
         if let Some(lease) = self.lease(now) {
             request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
-            return ResponseFuture::sending(self.inner.call(request), Some(lease));
+            return ResponseFuture::sending(self.inner.call(request), Some(lease), deadline);
         }
-        // The service that was made ready is dropped here: a concurrency limit would otherwise count requests that
-        // wait for the issuer. What stays, and what the future calls, are clones that nobody has polled yet.
-        let clone = self.inner.clone();
-        drop(mem::replace(&mut self.inner, clone.clone()));
-        let deadline = request.extensions().get::<Deadline>().map(Deadline::instant);
-        let patience = Patience { left: self.binding.acquire_timeout, deadline };
-        ResponseFuture::waiting(self.binding.tokens.clone(), clone, request, patience)
+        let (tokens, service) = (self.binding.tokens.clone(), self.give_up_readiness());
+        let waiting = Waiting::new(tokens, service, request, self.binding.acquire_timeout, deadline);
+        ResponseFuture::waiting(waiting)
     }
 }
 
