@@ -113,6 +113,7 @@ pub mod genesys;
 pub mod grant;
 mod json;
 mod layer;
+mod min_ttl;
 mod origin;
 pub mod pager;
 mod repeat;
@@ -131,6 +132,7 @@ pub use self::{
     deadline::Deadline,
     error::Error,
     layer::OAuthLayer,
+    min_ttl::MinTtl,
     service::OAuth,
     source::{SourceFn, TokenSource, source_fn},
     token::{Token, TokenRejected},

@@ -6,6 +6,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::HeaderValue;
@@ -68,6 +69,16 @@ impl Lease {
 
     pub(super) fn refresh_at(&self) -> Instant {
         self.refresh_at
+    }
+
+    /// Whether it has `min_ttl` left, which is none of its business if that is zero. Half of what it had to live when it
+    /// came will do: a fresh one always satisfies, so that no demand asks for a token at every call.
+    pub(crate) fn satisfies(&self, now: Instant, min_ttl: Duration) -> bool {
+        if min_ttl.is_zero() {
+            return true;
+        }
+        let life = self.expires_at.saturating_duration_since(self.landed_at);
+        self.expires_at.saturating_duration_since(now) >= min_ttl.min(life / 2)
     }
 
     /// Whether it serves those who wait for it only: it was over when it came.

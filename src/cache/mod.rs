@@ -32,7 +32,7 @@ mod shared;
 mod state;
 mod stats;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 
@@ -88,7 +88,7 @@ impl TokenCache {
     ///
     /// Safe at any point.
     pub async fn token(&self) -> Result<Token, Error> {
-        self.acquire().await.map(|grant| grant.lease.token().clone())
+        self.acquire(Duration::ZERO).await.map(|grant| grant.lease.token().clone())
     }
 
     /// Says that a resource server refused `token`. Whether another one is to be had.
@@ -109,32 +109,34 @@ impl TokenCache {
         self.shared.epoch()
     }
 
-    /// The token with the epoch it is known of, if nothing has to be decided or waited for.
-    pub(crate) fn peek(&self, now: Instant) -> Option<(Grant, u64)> {
+    /// The token with the epoch it is known of, if nothing has to be decided or waited for. For `min_ttl` see
+    /// [`MinTtl`](crate::MinTtl); zero asks for nothing. Whoever keeps the grant has to look whether its lease
+    /// [satisfies](Lease::satisfies) the next demand.
+    pub(crate) fn peek(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
         let locked = self.shared.read();
-        let grant = locked.state.peek(now)?;
+        let grant = locked.state.peek(now, min_ttl)?;
         // Read under the lock, so that it belongs to what was read.
         Some((grant, self.epoch()))
     }
 
     /// As [`peek`](Self::peek), and starts the refresh if it is due; `None` if the caller has to wait.
-    pub(crate) fn try_acquire(&self, now: Instant) -> Option<(Grant, u64)> {
-        self.peek(now).or_else(|| {
-            let due = self.shared.read().state.is_valid(now);
+    pub(crate) fn try_acquire(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
+        self.peek(now, min_ttl).or_else(|| {
+            let due = self.shared.read().state.serves(now, min_ttl);
             // Read before the step: a change in between costs one more look, never a stale answer.
             let epoch = self.epoch();
-            let Some(Step::Use(grant)) = due.then(|| self.shared.step(now)) else { return None };
+            let Some(Step::Use(grant)) = due.then(|| self.shared.step(now, min_ttl)) else { return None };
             Some((grant, epoch))
         })
     }
 
-    pub(crate) async fn acquire(&self) -> Result<Grant, Error> {
+    pub(crate) async fn acquire(&self, min_ttl: Duration) -> Result<Grant, Error> {
         // A hit must not take the lock alone, nor make every service clone look again.
-        if let Some((grant, _)) = self.peek(Instant::now()) {
+        if let Some((grant, _)) = self.peek(Instant::now(), min_ttl) {
             return Ok(grant);
         }
         for _ in 0..MAX_TAKEOVERS {
-            let waiter = match self.shared.step(Instant::now()) {
+            let waiter = match self.shared.step(Instant::now(), min_ttl) {
                 Step::Use(grant) => return Ok(grant),
                 Step::Fail(error) => return Err(error),
                 Step::Wait(waiter) => waiter,

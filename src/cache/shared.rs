@@ -90,8 +90,8 @@ impl Shared {
     }
 
     /// Decides for one caller, and starts the flight if that falls to it.
-    pub(super) fn step(self: &Arc<Self>, now: Instant) -> Step {
-        let (step, departure) = self.update(|locked| match locked.state.decide(now) {
+    pub(super) fn step(self: &Arc<Self>, now: Instant, min_ttl: Duration) -> Step {
+        let (step, departure) = self.update(|locked| match locked.state.decide(now, min_ttl) {
             Decision::Fresh(grant) => (Step::Use(grant), None),
             Decision::Stale(grant, orders) => (Step::Use(grant), Some(locked.open(orders))),
             Decision::Fail(error) => (Step::Fail(error), None),

@@ -1,6 +1,9 @@
 //! What the cache decides, as a pure state machine: every method takes `now`, none waits, none needs a runtime.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -109,8 +112,8 @@ impl State {
 
     /// The token, if there is nothing to decide. Callers in the refresh window are sent on with the valid token as long
     /// as somebody is at it already, or the issuer is not to be asked.
-    pub(super) fn peek(&self, now: Instant) -> Option<Grant> {
-        let lease = self.valid(now)?;
+    pub(super) fn peek(&self, now: Instant, min_ttl: Duration) -> Option<Grant> {
+        let lease = self.serving(now, min_ttl)?;
         let recheck_at = if now < lease.refresh_at() {
             lease.refresh_at()
         } else if let Some(flight) = self.alive(now) {
@@ -123,15 +126,17 @@ impl State {
         Some(Grant { lease: Arc::clone(lease), recheck_at })
     }
 
-    pub(super) fn is_valid(&self, now: Instant) -> bool {
-        self.valid(now).is_some()
+    /// Whether nobody with that demand has to wait.
+    pub(super) fn serves(&self, now: Instant, min_ttl: Duration) -> bool {
+        self.serving(now, min_ttl).is_some()
     }
 
-    pub(super) fn decide(&mut self, now: Instant) -> Decision {
-        if let Some(grant) = self.peek(now) {
+    /// For a caller whose token must live on for `min_ttl`; zero for any that is valid.
+    pub(super) fn decide(&mut self, now: Instant, min_ttl: Duration) -> Decision {
+        if let Some(grant) = self.peek(now, min_ttl) {
             return Decision::Fresh(grant);
         }
-        if let Some(lease) = self.valid(now).map(Arc::clone) {
+        if let Some(lease) = self.serving(now, min_ttl).map(Arc::clone) {
             let launch = self.launch(now);
             let recheck_at = lease.expires_at();
             return Decision::Stale(Grant { lease, recheck_at }, launch);
@@ -223,6 +228,10 @@ impl State {
         self.current.as_ref().filter(|lease| now < lease.expires_at())
     }
 
+    fn serving(&self, now: Instant, min_ttl: Duration) -> Option<&Arc<Lease>> {
+        self.valid(now).filter(|lease| lease.satisfies(now, min_ttl))
+    }
+
     fn alive(&self, now: Instant) -> Option<&Flight> {
         self.flight.as_ref().filter(|flight| now < flight.dead_at)
     }
@@ -240,6 +249,7 @@ impl State {
         let dead_at = not_before + self.rules.fetch_timeout * 2;
         let rejected = self.rejected.as_ref().map_or(0, Token::generation);
         let reason = match &self.current {
+            Some(lease) if now < lease.refresh_at() => "min_ttl",
             Some(lease) if now < lease.expires_at() => "early",
             Some(_) => "expired",
             None if self.rejected.is_some() => "rejected",

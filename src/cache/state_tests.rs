@@ -59,12 +59,12 @@ fn the_refresh_begins_a_fifth_of_life_ahead_give_or_take_a_tenth_of_it() {
 fn a_grant_is_looked_at_again_when_the_next_decision_is_due() {
     let mut cache = Cache::holding("a", 100);
     let refresh_at = cache.state.current.as_ref().unwrap().refresh_at();
-    assert_eq!(cache.state.peek(cache.at(1.0)).unwrap().recheck_at, refresh_at);
-    assert!(cache.state.peek(cache.at(90.0)).is_none());
+    assert_eq!(cache.state.peek(cache.at(1.0), Duration::ZERO).unwrap().recheck_at, refresh_at);
+    assert!(cache.state.peek(cache.at(90.0), Duration::ZERO).is_none());
     let Decision::Stale(_, orders) = cache.decide(90.0) else { panic!("the refresh is due") };
-    assert_eq!(cache.state.peek(cache.at(90.0)).unwrap().recheck_at, cache.at(100.0));
+    assert_eq!(cache.state.peek(cache.at(90.0), Duration::ZERO).unwrap().recheck_at, cache.at(100.0));
     cache.land(orders.flight, Err(Error::transient("x").with_retry_after(secs(5))), 90.0);
-    assert_eq!(cache.state.peek(cache.at(90.0)).unwrap().recheck_at, cache.at(95.0));
+    assert_eq!(cache.state.peek(cache.at(90.0), Duration::ZERO).unwrap().recheck_at, cache.at(95.0));
 }
 
 #[test]
@@ -189,7 +189,7 @@ impl Cache {
 
     fn decide(&mut self, seconds: f64) -> Decision {
         let now = self.at(seconds);
-        self.state.decide(now)
+        self.state.decide(now, Duration::ZERO)
     }
 
     fn launch(&mut self, seconds: f64) -> Launch {
