@@ -100,6 +100,7 @@
 #![warn(missing_docs)]
 
 pub mod cache;
+pub mod caches;
 mod causes;
 pub mod challenge;
 #[cfg(feature = "client")]
@@ -129,6 +130,7 @@ mod token;
 
 pub use self::{
     cache::TokenCache,
+    caches::{TokenCaches, TokenKey},
     deadline::Deadline,
     error::Error,
     layer::OAuthLayer,

@@ -108,9 +108,10 @@ impl Lease {
         }
     }
 
-    /// Tells the cache that a resource server refused the token. Whether a replay can carry another one.
+    /// Tells the cache that a resource server refused the token. Whether a replay can carry another one: so it does if the
+    /// cache is gone, because there was no room for it, and whoever comes next has another.
     pub(crate) fn reject(&self) -> bool {
-        self.cache.upgrade().is_some_and(|cache| cache.refuse(&self.token, Instant::now()))
+        self.cache.upgrade().is_none_or(|cache| cache.refuse(&self.token, Instant::now()))
     }
 }
 

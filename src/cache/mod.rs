@@ -105,6 +105,11 @@ impl TokenCache {
         self.shared.stats()
     }
 
+    /// Whether anybody but the caller holds it: a clone, somebody who waits for its token, or a token request under way.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     pub(crate) fn epoch(&self) -> u64 {
         self.shared.epoch()
     }

@@ -33,7 +33,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use self::slow::{Outcome, Slow};
-pub(crate) use self::waiting::Waiting;
+pub(crate) use self::waiting::{Demand, Waiting};
 use crate::{cache::Lease, challenge, error::Error, token::TokenRejected};
 
 pin_project! {
