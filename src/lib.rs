@@ -57,6 +57,9 @@
 //! says: what the server cannot have acted on, and what may be done twice; four times in all, with full jitter, within
 //! 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it was.
 //!
+//! **Whose token it is.** That of the one cache; or, with [`TokenCaches`], that of the cache that the [`TokenKey`] of the
+//! request names. A request that does not name one is not sent.
+//!
 //! **How long it all may take.** As long as the [`Deadline`] of a request says, which bounds all of this together until the
 //! response begins; without one, each part has its own limit, and sending has that of the client underneath.
 //!

@@ -114,7 +114,7 @@ async fn without_a_key_nothing_is_sent_unless_there_is_a_default() {
     let log = Api::default();
     let mut api = layer(&tokens).layer(ConcurrencyLimit::new(log.clone(), 1));
     let refused = ready(&mut api).await.call(Request::get(HERE).body(()).unwrap());
-    ready(&mut api.clone()).await;
+    assert!(poll_once(pin!(ready(&mut api.clone()))).is_ready(), "the permit is free");
     let error = refused.await.unwrap_err();
     let error = Error::find(error.as_ref()).unwrap();
     assert!(error.is_config() && error.to_string().contains("insert a `TokenKey`"), "{error}");

@@ -162,10 +162,10 @@ impl TokenCaches {
 impl fmt::Debug for TokenCaches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // No keys: they may say who the users are.
-        let table = self.read();
-        f.debug_struct("TokenCaches")
-            .field("len", &table.len())
-            .field("capacity", &table.capacity())
-            .finish_non_exhaustive()
+        let (len, capacity) = {
+            let table = self.read();
+            (table.len(), table.capacity())
+        };
+        f.debug_struct("TokenCaches").field("len", &len).field("capacity", &capacity).finish_non_exhaustive()
     }
 }
