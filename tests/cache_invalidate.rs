@@ -10,7 +10,8 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tower_oauth2::TokenCache;
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tower_oauth2::{MinTtl, OAuthLayer, TokenCache};
 
 #[tokio::test(start_paused = true)]
 async fn the_next_caller_gets_another_token_and_the_source_is_told_of_the_old_one() {
@@ -75,6 +76,40 @@ async fn orders_without_end_neither_ask_in_a_loop_nor_keep_callers_for_ever() {
     assert!(issuer.asked().windows(2).all(|pair| pair[1].at - pair[0].at >= secs(1)));
     assert!((10..=18).contains(&issuer.requests()), "{}", issuer.requests());
     assert_eq!(tokens.token().await.unwrap().secret(), format!("t{}", issuer.requests()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_keeps_a_copy_of_the_token_hears_of_it() {
+    let issuer = Issuer::new(secs(1000));
+    let tokens = TokenCache::new(issuer.clone());
+    let layer = OAuthLayer::for_origin("https://api.example.com", tokens.clone()).unwrap();
+    let mut api = layer.layer(service_fn(|request: http::Request<()>| async move {
+        Ok::<_, BoxError>(http::Response::new(request.headers()["authorization"].to_str().unwrap().to_owned()))
+    }));
+    let mut sent = async || {
+        let request = http::Request::get("https://api.example.com/").body(()).unwrap();
+        api.ready().await.unwrap().call(request).await.unwrap().into_body()
+    };
+    for _ in 0..4 {
+        assert_eq!(sent().await, "Bearer t1");
+    }
+    tokens.invalidate();
+    assert_eq!(sent().await, "Bearer t2");
+    for _ in 0..4 {
+        assert_eq!(sent().await, "Bearer t2");
+    }
+
+    // Refused, while another cannot be had, long before its refresh is due.
+    let token = tokens.token().await.unwrap();
+    issuer.next([Answer::RetryAfter(secs(20))]);
+    sleep(secs(600)).await;
+    tokens.token_with(MinTtl::new(secs(500))).await.unwrap_err();
+    assert_eq!(sent().await, "Bearer t2");
+    assert!(!tokens.reject(&token));
+    sleep(secs(19)).await;
+    assert_eq!(sent().await, "Bearer t2");
+    sleep(secs(1)).await;
+    assert_eq!(sent().await, "Bearer t4");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use tower_oauth2::TokenCache;
 
 #[tokio::test(start_paused = true)]
 async fn ten_minutes_cost_25_requests_at_most_whatever_the_load() {
-    for seed in 0..8 {
+    for seed in 0..6 {
         let mut counts = Vec::new();
         for per_second in [1, 10_000] {
             let issuer = Issuer::new(secs(1000)).latency(millis(50));
@@ -31,9 +31,9 @@ async fn ten_minutes_cost_25_requests_at_most_whatever_the_load() {
 
 #[tokio::test(start_paused = true)]
 async fn an_issuer_that_hangs_is_asked_on_the_same_beat() {
-    for seed in 0..4 {
+    for seed in 0..3 {
         let mut counts = Vec::new();
-        for (fetch_timeout, per_second) in [(10, 1), (10, 100), (30, 1), (30, 100)] {
+        for (fetch_timeout, per_second) in [(10, 1), (10, 20), (30, 1), (30, 20)] {
             let issuer = Issuer::new(secs(1000));
             issuer.always(Answer::Hang);
             let tokens = TokenCache::builder(issuer.clone()).seed(seed).fetch_timeout(secs(fetch_timeout)).build();
@@ -66,7 +66,7 @@ async fn its_end_is_noticed_within_thirty_seconds() {
 }
 
 /// As many calls a second for that long, all of which fail; how many were made. Of 10,000 a second most are left out where
-/// nothing can come of them: while the stored error says that it is not the time yet. 100 a second are made there.
+/// nothing can come of them: while the stored error says that it is not the time yet. 20 a second are made there.
 async fn fails(tokens: &TokenCache, per_second: u32, length: Duration) -> u64 {
     let end = Instant::now() + length;
     let (pause, burst) = if per_second > 1000 { (millis(1), per_second / 1000) } else { (secs(1) / per_second, 1) };
@@ -78,8 +78,8 @@ async fn fails(tokens: &TokenCache, per_second: u32, length: Duration) -> u64 {
             callers.spawn(async move { tokens.token().await.unwrap_err().retry_at() });
             calls += 1;
         }
-        let idle = burst > 1 && Instant::now() + millis(20) < retry_at;
-        sleep(if idle { millis(10) } else { pause }).await;
+        let idle = burst > 1 && Instant::now() + millis(60) < retry_at;
+        sleep(if idle { millis(50) } else { pause }).await;
         while let Some(error) = callers.try_join_next() {
             retry_at = retry_at.max(error.unwrap().unwrap());
         }

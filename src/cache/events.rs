@@ -101,7 +101,7 @@ pub enum RejectionOutcome {
     Kept,
 }
 
-/// What happens to the token of a [`TokenCache`](super::TokenCache) from now on, in order; from
+/// What happens to the token of a [`TokenCache`](super::TokenCache) from now on; from
 /// [`TokenCache::events`](super::TokenCache::events).
 ///
 /// Holds up to 256 events. Whoever reads too slowly loses the oldest ones and is told so with [`Event::Missed`]; nobody
@@ -239,3 +239,28 @@ impl Feed {
 
 /// Some hours of a token that is replaced every minute.
 const CAPACITY: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_made_for_nobody() {
+        let feed = Feed::default();
+        let send = |made: &mut u32| {
+            feed.send(|| {
+                *made += 1;
+                Some(Event::Invalidated)
+            });
+        };
+        let mut made = 0;
+        send(&mut made);
+        assert!(feed.sender.get().is_none());
+        let events = feed.subscribe();
+        send(&mut made);
+        assert_eq!(made, 1);
+        drop(events);
+        send(&mut made);
+        assert_eq!(made, 1, "the last reader has left");
+    }
+}

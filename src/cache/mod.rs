@@ -165,6 +165,7 @@ impl TokenCache {
     /// Compare and swap: if the cache has another token by now it stays, so that many refusals of one token cost one
     /// token request, and a late one costs none. A token that is refused again within
     /// [`flap_interval`](Builder::flap_interval) stays as well: what refuses fresh tokens does not want a fresh token.
+    /// While the source fails and is left alone, it serves until another can be asked for.
     pub fn reject(&self, token: &Token) -> bool {
         self.shared.refuse(token, Instant::now())
     }
