@@ -77,8 +77,7 @@ impl Lease {
         if min_ttl.is_zero() {
             return true;
         }
-        let life = self.expires_at.saturating_duration_since(self.landed_at);
-        self.expires_at.saturating_duration_since(now) >= min_ttl.min(life / 2)
+        self.expires_at.saturating_duration_since(now) >= min_ttl.min(self.life() / 2)
     }
 
     /// Whether it serves those who wait for it only: it was over when it came.
@@ -89,6 +88,11 @@ impl Lease {
     /// When it came. It may have been minted long before, where a source keeps tokens.
     pub(super) fn landed_at(&self) -> Instant {
         self.landed_at
+    }
+
+    /// What it had to live when it came.
+    pub(super) fn life(&self) -> Duration {
+        self.expires_at.saturating_duration_since(self.landed_at)
     }
 
     pub(super) fn expires_at(&self) -> Instant {
