@@ -92,6 +92,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `client` | [`client::HttpsClient`], on hyper-util and rustls; [`retry`] knows its errors |
+//! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
+//! | `metrics` | counters, histograms and gauges of every cache; see [below](#metrics) |
 //! | `testing` | [`testing`]: an authorization server and an analytics API, in process, to test clients with |
 //!
 //! # Events
@@ -102,6 +104,23 @@
 //! `retrying`, `retrying the token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
 //! (at `debug`, where nothing was tried), `asking for the page again`. Their fields
 //! are numbers, names and errors, never a secret.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, on the [`metrics`](https://docs.rs/metrics) facade. `cache` is the cache's
+//! [name](cache::Builder::name); the other labels have the values that are listed. Times are in seconds. Install the
+//! recorder before the first request.
+//!
+//! | name | kind | labels | what it tells |
+//! |---|---|---|---|
+//! | `tower_oauth2_requests_total` | counter | `cache`, `outcome`: `hit`, `stale`, `waited`, `failed`, `gave_up` | requests, and calls of [`TokenCache::token`], by how they came by a token: at once, at once while it is being replaced, after a wait, not at all, or dropped while they waited |
+//! | `tower_oauth2_wait_seconds` | histogram | `cache`, `outcome`: `waited`, `failed`, `gave_up` | how long they waited |
+//! | `tower_oauth2_refreshes_total` | counter | `cache`, `reason`: as [`Reason`](cache::Reason), `outcome`: `refreshed`, `transient`, `permanent`, `superseded` | token requests |
+//! | `tower_oauth2_refresh_seconds` | histogram | `cache`, `outcome` | how long the source took |
+//! | `tower_oauth2_refresh_waiters` | histogram | `cache` | how many waited for one token request |
+//! | `tower_oauth2_rejections_total` | counter | `cache`, `outcome`: as [`RejectionOutcome`](cache::RejectionOutcome) | tokens that a resource server refused |
+//! | `tower_oauth2_rejected_token_age_seconds` | histogram | `cache` | how old they were |
+//! | `tower_oauth2_token_expires_at_seconds` | gauge | `cache` | when the token expires, since 1970: subtract the time of now to have what is left |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]

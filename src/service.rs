@@ -144,6 +144,7 @@ where
             Choice::Keyed(tokens) => tokens.try_acquire(now, min_ttl).map(|(grant, _)| grant.lease),
         };
         if let Some(lease) = lease {
+            tokens.as_cache().served(&lease, now);
             request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
             return ResponseFuture::sending(self.inner.call(request), Some(lease), deadline);
         }

@@ -80,6 +80,11 @@ impl Lease {
         self.expires_at.saturating_duration_since(now) >= min_ttl.min(self.life() / 2)
     }
 
+    /// Whether it is about to be replaced.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.refresh_at
+    }
+
     /// Whether it serves those who wait for it only: it was over when it came.
     pub(crate) fn is_for_once(&self) -> bool {
         self.landed_at >= self.expires_at

@@ -59,6 +59,13 @@ impl From<TokenCaches> for Tokens {
 // === impl Choice ===
 
 impl Choice<'_> {
+    pub(crate) fn as_cache(&self) -> &TokenCache {
+        match self {
+            Self::Only(cache) => cache,
+            Self::Keyed(cache) => cache,
+        }
+    }
+
     pub(crate) fn into_cache(self) -> TokenCache {
         match self {
             Self::Only(cache) => cache.clone(),
