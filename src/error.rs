@@ -39,6 +39,7 @@ pub struct Error {
 struct Inner {
     kind: Kind,
     transient: bool,
+    sign_in: bool,
     retry_after: Option<Duration>,
     source: Option<BoxError>,
 }
@@ -54,8 +55,14 @@ pub(crate) enum Kind {
     Refused { host: Box<str>, status: StatusCode, code: Option<Box<str>>, description: Option<Box<str>> },
     /// The answer of the authorization server cannot be understood.
     Response { host: Box<str>, problem: Cow<'static, str> },
+    /// What the authorization server publishes about itself cannot be used.
+    Metadata { host: Box<str>, problem: Cow<'static, str> },
     /// No answer arrived.
     Transport { host: Box<str> },
+    /// A secret could not be looked up.
+    Secret(Cow<'static, str>),
+    /// A new refresh token could not be kept.
+    Persist,
     /// A source outside this crate failed.
     Source,
     /// A source panicked.
@@ -110,6 +117,12 @@ impl Error {
         matches!(self.inner.kind, Kind::Config(_))
     }
 
+    /// Whether a refresh token is used up or was revoked, so that the user has to sign in again; see
+    /// [`RefreshToken`](crate::grant::RefreshToken).
+    pub fn requires_sign_in(&self) -> bool {
+        self.inner.sign_in
+    }
+
     /// The `error` code of the token response (RFC 6749 §5.2), such as `invalid_client`.
     pub fn oauth_code(&self) -> Option<&str> {
         match &self.inner.kind {
@@ -138,7 +151,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: Kind) -> Self {
-        let inner = Inner { kind, transient: false, retry_after: None, source: None };
+        let inner = Inner { kind, transient: false, sign_in: false, retry_after: None, source: None };
         Self { inner: Arc::new(inner), retry_at: None }
     }
 
@@ -148,6 +161,10 @@ impl Error {
 
     pub(crate) fn with_transient(self, transient: bool) -> Self {
         self.rebuild(|inner| inner.transient = transient)
+    }
+
+    pub(crate) fn with_sign_in(self) -> Self {
+        self.rebuild(|inner| inner.sign_in = true)
     }
 
     pub(crate) fn with_source(self, source: impl Into<BoxError>) -> Self {
@@ -172,17 +189,20 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner.kind {
-            Kind::Config(problem) | Kind::Token(problem) => f.write_str(problem),
+            Kind::Config(problem) | Kind::Token(problem) | Kind::Secret(problem) => f.write_str(problem),
             Kind::Refused { host, status, code, description } => {
                 write!(f, "{host} refused the token request with {status}")?;
                 match (code, description) {
                     (Some(code), Some(description)) => write!(f, " ({code}: {description})"),
                     (Some(only), None) | (None, Some(only)) => write!(f, " ({only})"),
                     (None, None) => Ok(()),
-                }
+                }?;
+                if self.inner.sign_in { f.write_str("; the user has to sign in again") } else { Ok(()) }
             }
             Kind::Response { host, problem } => write!(f, "the token response of {host} {problem}"),
+            Kind::Metadata { host, problem } => write!(f, "the metadata of {host} {problem}"),
             Kind::Transport { host } => write!(f, "the token request to {host} got no answer"),
+            Kind::Persist => f.write_str("the new refresh token could not be kept"),
             Kind::Source => f.write_str("the token source failed"),
             Kind::Panicked => f.write_str("the token source panicked"),
             Kind::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),

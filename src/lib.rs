@@ -102,6 +102,7 @@ pub mod challenge;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
+pub mod cxone;
 mod deadline;
 mod encode;
 mod error;
