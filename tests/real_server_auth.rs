@@ -8,7 +8,6 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tower_oauth2::{
     Error, Token, TokenCache, TokenSource,
-    client::HttpsClient,
     grant::{ClientAuth, ClientCredentials},
 };
 
@@ -136,7 +135,7 @@ fn secret_client(id: &str, secret: &str) -> Value {
     json!({ "client_id": id, "client_secret": secret })
 }
 
-fn grant(server: &Provider, auth: ClientAuth) -> ClientCredentials<HttpsClient> {
+fn grant(server: &Provider, auth: ClientAuth) -> ClientCredentials {
     ClientCredentials::new(server.http(), server.token_url(), auth).unwrap()
 }
 

