@@ -74,7 +74,7 @@ async fn callers_that_go_away_lose_neither_refresh_token_nor_access_token() {
     let Some(server) = Provider::start(config(3600)).await else { return };
     let kept = Kept::default();
     let grant = grant(&server, server.refresh_token(APP).await, &kept);
-    server.delay_answers(Duration::from_millis(300)).await;
+    server.delay_answers(Duration::from_millis(600)).await;
     let impatient = (0..50).map(|_| timeout(Duration::from_millis(50), grant.token(None)));
     assert!(join_all(impatient).await.iter().all(Result::is_err));
     assert_eq!(kept.all().len(), 0, "not answered yet");
