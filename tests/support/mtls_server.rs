@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::BoxError;
 
 /// Stops when it is dropped.
-pub struct MtlsServer {
+pub(crate) struct MtlsServer {
     addr: SocketAddr,
     authority: CertifiedIssuer<'static, KeyPair>,
     requests: Arc<Mutex<Vec<String>>>,
@@ -41,7 +41,7 @@ struct Tokens(Mutex<HashMap<String, Vec<u8>>>);
 
 impl MtlsServer {
     /// On 127.0.0.1. Takes connections with and without a client certificate, as servers do that have other clients too.
-    pub async fn start() -> Result<Self, BoxError> {
+    pub(crate) async fn start() -> Result<Self, BoxError> {
         let provider = Arc::new(ring::default_provider());
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -79,12 +79,12 @@ impl MtlsServer {
         Ok(Self { addr, authority, requests, task })
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.addr)
     }
 
     /// A certificate for the client of that name, and its key.
-    pub fn issue(&self, name: &str) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), BoxError> {
+    pub(crate) fn issue(&self, name: &str) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), BoxError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -93,7 +93,7 @@ impl MtlsServer {
     }
 
     /// A client's configuration that trusts this server, and shows `identity`, if there is one.
-    pub fn client_config(
+    pub(crate) fn client_config(
         &self,
         identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
     ) -> Result<ClientConfig, BoxError> {
@@ -109,7 +109,7 @@ impl MtlsServer {
     }
 
     /// The paths that were asked for, with the bodies.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
