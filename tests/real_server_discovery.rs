@@ -15,7 +15,7 @@ use oidc_provider::Provider;
 #[tokio::test]
 async fn an_issuer_with_and_without_a_path_is_found_and_grants_are_made_from_it() {
     for path in ["", "/tenant/1"] {
-        let Some(server) = Provider::start(config(json!({ "path": path }))).await else { return };
+        let Some(server) = Provider::start(config(&json!({ "path": path }))).await else { return };
         let metadata = Metadata::discover(server.http(), server.issuer()).await.unwrap();
         assert_eq!(metadata.issuer(), format!("{}{path}", server.origin()));
         assert!(metadata.auth_methods().any(|method| method == "private_key_jwt"));
@@ -35,7 +35,7 @@ async fn an_issuer_with_and_without_a_path_is_found_and_grants_are_made_from_it(
 
 #[tokio::test]
 async fn an_issuer_of_another_spelling_is_refused_and_no_secret_is_sent() {
-    let Some(server) = Provider::start(config(json!({}))).await else { return };
+    let Some(server) = Provider::start(config(&json!({}))).await else { return };
     let port = server.origin().rsplit(':').next().unwrap();
     for other in [format!("http://localhost:{port}"), format!("{}/", server.origin())] {
         let error = Metadata::discover(server.http(), &other).await.unwrap_err();
@@ -64,7 +64,7 @@ async fn the_secret_is_sent_in_the_way_that_the_server_takes() {
     assert_eq!(server.stats().await.token_requests.len(), 1);
 }
 
-fn config(more: Value) -> Value {
+fn config(more: &Value) -> Value {
     let app = json!({ "client_id": "app", "token_endpoint_auth_method": "none", "grant_types": ["refresh_token"] });
     let mut config = json!({ "clients": [{ "client_id": "a b", "client_secret": "c+d%e" }, app] });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

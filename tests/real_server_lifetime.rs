@@ -15,7 +15,7 @@ use std::{
 use futures_util::future::{join_all, try_join_all};
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tower_oauth2::{
     TokenCache,
     cache::Builder,
@@ -29,13 +29,12 @@ async fn tokens_of_two_seconds_trouble_nobody() {
     let Some(server) = Provider::start(config(2)).await else { return };
     // All at its default: a second between two token requests, ten between two that a 401 forced.
     let tokens = cache(&server).build();
-    let start = Instant::now();
     let answers = hammer(&server, &tokens, 8, millis(5), async {
         sleep(millis(6_500)).await;
     });
     let answers = answers.await;
     let (stats, cached) = (server.stats().await, tokens.stats());
-    let story = format!("{} answers in {:?}: {cached:?} {stats:?}", answers.len(), start.elapsed());
+    let story = format!("{} answers: {cached:?} {stats:?}", answers.len());
     println!("{story}");
     assert!(answers.len() > 1_000 && answers.iter().all(|status| *status == 200), "{story}");
     // At least as often as they expire, and never twice in a second.

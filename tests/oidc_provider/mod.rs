@@ -97,7 +97,7 @@ impl Provider {
         let mut command = Command::new(&node);
         command.arg(folder.join("server.js")).arg(config.to_string()).kill_on_drop(true);
         let Ok(mut process) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
-            return missing(&format!("{} does not start", node.display()));
+            return missing(&format!("{} does not start", node.to_string_lossy()));
         };
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         // What it has to say before it ends without one is on standard error, which it shares with us.
@@ -164,7 +164,7 @@ impl Provider {
 
     /// Answers token requests this much later than they were processed.
     pub(crate) async fn delay_answers(&self, by: Duration) {
-        self.admin("POST", "answers", &json!({ "latency_ms": by.as_millis() as u64 })).await;
+        self.admin("POST", "answers", &json!({ "latency_ms": u64::try_from(by.as_millis()).unwrap() })).await;
     }
 
     /// Processes the next token requests and closes the connection instead of answering.
