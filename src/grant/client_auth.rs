@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[cfg(feature = "jwt")]
-use super::assertion::{Algorithm, Assertion};
+use super::assertion::{Algorithm, ClientAssertion, ClientSecret};
 use super::{message::Message, secret::Secret, token_endpoint::TokenEndpoint};
 use crate::error::Error;
 
@@ -24,9 +24,9 @@ enum Method {
     Post(Secret),
     Assertion(Secret),
     #[cfg(feature = "jwt")]
-    PrivateKeyJwt(Assertion),
+    PrivateKeyJwt(ClientAssertion),
     #[cfg(feature = "jwt")]
-    SecretJwt(Secret, Assertion),
+    SecretJwt(Secret, ClientAssertion<ClientSecret>),
     Tls,
     None,
     Anonymous,
@@ -61,10 +61,26 @@ impl ClientAuth {
 
     /// `private_key_jwt`: an assertion signed for every token request (RFC 7523 §2.2), which RFC 9700 §2.5 recommends. The
     /// server knows the public key only.
+    ///
+    /// ```
+    /// use tower_oauth2::grant::{ClientAuth, ClientCredentials, TokenEndpoint};
+    /// use tower_oauth2::grant::assertion::{Algorithm, ClientAssertion, SigningKey};
+    ///
+    /// # let http = tower::service_fn(|_| async { Ok::<_, tower::BoxError>(http::Response::new(String::new())) });
+    /// # let pem = "-----BEGIN PRIVATE KEY-----
+    /// # MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+    /// # -----END PRIVATE KEY-----"; // the example of RFC 8410
+    /// let key = SigningKey::from_pem(Algorithm::EdDSA, pem)?.with_key_id("2026-11");
+    /// let auth = ClientAuth::private_key_jwt("exporter", ClientAssertion::new(key));
+    /// // The issuer is the audience of the assertion; metadata would know it.
+    /// let endpoint = TokenEndpoint::new("https://login.example.com/token")?.issuer("https://login.example.com");
+    /// let grant = ClientCredentials::new(http, endpoint, auth)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "jwt")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwt")))]
-    pub fn private_key_jwt(id: impl Into<String>, assertion: impl Into<Assertion>) -> Self {
-        Self { id: id.into(), method: Method::PrivateKeyJwt(assertion.into()) }
+    pub fn private_key_jwt(id: impl Into<String>, assertion: ClientAssertion) -> Self {
+        Self { id: id.into(), method: Method::PrivateKeyJwt(assertion) }
     }
 
     /// `client_secret_jwt`: an assertion signed with the client secret, HS256, so that the secret itself is not sent (OpenID
@@ -72,8 +88,18 @@ impl ClientAuth {
     #[cfg(feature = "jwt")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwt")))]
     pub fn client_secret_jwt(id: impl Into<String>, secret: impl Into<Secret>) -> Self {
-        let secret = secret.into();
-        Self { id: id.into(), method: Method::SecretJwt(secret, Assertion::hmac(Algorithm::HS256)) }
+        Self::client_secret_jwt_as(id, secret, ClientAssertion::hmac(Algorithm::HS256))
+    }
+
+    /// As [`client_secret_jwt`](Self::client_secret_jwt), with an assertion of another algorithm, audience or lifetime.
+    #[cfg(feature = "jwt")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwt")))]
+    pub fn client_secret_jwt_as(
+        id: impl Into<String>,
+        secret: impl Into<Secret>,
+        assertion: ClientAssertion<ClientSecret>,
+    ) -> Self {
+        Self { id: id.into(), method: Method::SecretJwt(secret.into(), assertion) }
     }
 
     /// `tls_client_auth` or `self_signed_tls_client_auth`: the certificate of the TLS connection says who is calling, and the
@@ -134,6 +160,7 @@ impl ClientAuth {
             #[cfg(feature = "jwt")]
             Method::SecretJwt(secret, assertion) => {
                 secret.check("client secret")?;
+                secret.text().map_or(Ok(()), |secret| assertion.check_secret(secret.as_bytes()))?;
                 assertion.check(endpoint.known_issuer().is_some())?;
             }
             Method::Tls | Method::None | Method::Anonymous => {}
@@ -160,7 +187,8 @@ impl ClientAuth {
             Method::SecretJwt(secret, assertion) => {
                 let secret = secret.read().await?;
                 message.secret(&secret);
-                let jwt = assertion.make_hmac(&secret, &self.id, &endpoint.url(self), endpoint.known_issuer())?;
+                let jwt =
+                    assertion.make_hmac(secret.as_bytes(), &self.id, &endpoint.url(self), endpoint.known_issuer())?;
                 self.assert(message, &jwt);
             }
             Method::Tls | Method::None => message.push("client_id", &self.id),
@@ -242,6 +270,28 @@ mod tests {
         assert!(check(ClientAuth::basic("a:b", "x")).is_ok());
         assert!(check(ClientAuth::none("x")).is_ok());
         assert!(check(ClientAuth::anonymous()).is_ok());
+    }
+
+    #[cfg(feature = "jwt")]
+    #[tokio::test]
+    async fn an_assertion_is_made_anew_for_every_message_and_known_as_a_secret() {
+        let secret = "a secret of at least thirty-two bytes";
+        let auth = ClientAuth::client_secret_jwt("id", secret);
+        assert!(auth.check(&endpoint()).unwrap_err().is_config(), "nobody knows the issuer");
+        let endpoint = endpoint().issuer("https://login.example.com");
+        auth.check(&endpoint).unwrap();
+        assert!(ClientAuth::client_secret_jwt("id", "short").check(&endpoint).unwrap_err().is_config());
+        let mut bodies = Vec::new();
+        for _ in 0..2 {
+            let mut message = Message::default();
+            auth.apply(&mut message, &endpoint).await.unwrap();
+            let (_, body, sent) = message.finish(Encoding::Form);
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            let assertion = body.rsplit_once("&client_assertion=").unwrap().1.to_owned();
+            assert!(sent.is_echoed_in(&assertion) && sent.is_echoed_in(secret) && !body.contains(secret));
+            bodies.push(body);
+        }
+        assert_ne!(bodies[0], bodies[1]);
     }
 
     #[test]

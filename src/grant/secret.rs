@@ -97,6 +97,15 @@ impl Secret {
         }
     }
 
+    /// The secret, if it was given as it is.
+    #[cfg(feature = "jwt")]
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.place {
+            Place::Text(text) => Some(text),
+            Place::Env(_) | Place::File(_) | Place::Callback(_) => None,
+        }
+    }
+
     pub(super) async fn read(&self) -> Result<Zeroizing<String>, Error> {
         match &self.place {
             Place::Text(text) => Ok(Zeroizing::clone(text)),

@@ -50,6 +50,7 @@ pub(crate) struct Reply {
     pub(crate) sent_at: Instant,
 }
 
+#[allow(unnameable_types, reason = "it is sealed")]
 mod sealed {
     use super::{Arc, Http};
 

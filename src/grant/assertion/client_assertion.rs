@@ -55,7 +55,6 @@ impl ClientAssertion {
     }
 
     /// The assertion for one token request: made anew for each, since servers take a `jti` once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the client authentication is about to call it"))]
     pub(in crate::grant) async fn make(
         &self,
         client_id: &str,
@@ -83,7 +82,11 @@ impl ClientAssertion<ClientSecret> {
         if !algorithm.is_hmac() {
             return Err(Error::config(format!("{algorithm} signs with a private key: use ClientAssertion::new")));
         }
-        Ok(Self::with(ClientSecret { algorithm, short: false }))
+        Ok(Self::hmac(algorithm))
+    }
+
+    pub(in crate::grant) fn hmac(algorithm: Algorithm) -> Self {
+        Self::with(ClientSecret { algorithm, short: false })
     }
 
     /// Signs with a client secret that is shorter than the algorithm's hash (32, 48 or 64 bytes), which RFC 7518 §3.2 forbids
@@ -94,7 +97,6 @@ impl ClientAssertion<ClientSecret> {
     }
 
     /// As the other `make`, with the secret of now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the client authentication is about to call it"))]
     pub(in crate::grant) fn make_hmac(
         &self,
         secret: &[u8],
@@ -185,7 +187,6 @@ impl<K> ClientAssertion<K> {
     }
 
     /// Whether there can be an assertion, for a grant to find out when it is made.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the client authentication is about to call it"))]
     pub(in crate::grant) fn check(&self, issuer_is_known: bool) -> Result<(), Error> {
         self.audience.check(issuer_is_known)
     }
