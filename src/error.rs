@@ -69,8 +69,12 @@ pub(crate) enum Kind {
     Panicked,
     /// Nothing came in time.
     Timeout { what: &'static str, after: Duration },
+    /// The deadline of a request came first.
+    Deadline { sent: bool },
     /// There is no tokio runtime to run the token request on.
     NoRuntime,
+    /// There is no tokio runtime to keep a deadline with.
+    NoTimer,
     /// Flight after flight was abandoned, or brought what had been refused.
     Abandoned,
 }
@@ -109,7 +113,7 @@ impl Error {
 
     /// Whether time ran out, rather than somebody said no.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.inner.kind, Kind::Timeout { .. })
+        matches!(self.inner.kind, Kind::Timeout { .. } | Kind::Deadline { .. })
     }
 
     /// Whether a setting is wrong: nothing has been sent.
@@ -159,6 +163,11 @@ impl Error {
         Self::new(Kind::Config(problem.into()))
     }
 
+    /// `sent` says whether this attempt was.
+    pub(crate) fn deadline(sent: bool) -> Self {
+        Self::new(Kind::Deadline { sent }).with_transient(true)
+    }
+
     pub(crate) fn with_transient(self, transient: bool) -> Self {
         self.rebuild(|inner| inner.transient = transient)
     }
@@ -206,7 +215,10 @@ impl fmt::Display for Error {
             Kind::Source => f.write_str("the token source failed"),
             Kind::Panicked => f.write_str("the token source panicked"),
             Kind::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
+            Kind::Deadline { sent: true } => f.write_str("the deadline of the request passed before its answer came"),
+            Kind::Deadline { sent: false } => f.write_str("the deadline of the request passed before it was sent"),
             Kind::NoRuntime => f.write_str("a token is needed outside of a tokio runtime"),
+            Kind::NoTimer => f.write_str("a request with a deadline waits outside of a tokio runtime"),
             Kind::Abandoned => f.write_str("the token request was given up, again and again, before its answer came"),
         }
     }

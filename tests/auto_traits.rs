@@ -6,8 +6,10 @@ use std::{fmt::Debug, marker::PhantomPinned};
 use http::Request;
 use tower::util::BoxCloneSyncService;
 use tower_oauth2::{
-    Deadline, Error, OAuth, OAuthLayer, SourceFn, Token, TokenCache, TokenRejected, TokenSource,
+    Deadline, Error, MinTtl, OAuth, OAuthLayer, SourceFn, Token, TokenCache, TokenCaches, TokenKey, TokenRejected,
+    TokenSource,
     cache::{Builder, Stats},
+    caches::{self, Tokens},
     challenge::Challenge,
     future::ResponseFuture,
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
@@ -26,6 +28,10 @@ fn what_is_shared_is_send_sync_unpin_clone_and_debug() {
     shared::<Stats>();
     shared::<Error>();
     shared::<Deadline>();
+    shared::<MinTtl>();
+    shared::<TokenCaches>();
+    shared::<TokenKey>();
+    shared::<Tokens>();
     shared::<Challenge>();
     shared::<OAuthLayer>();
     shared::<OAuth<()>>();
@@ -67,6 +73,7 @@ fn a_stream_of_pages_or_items_is_send_sync_unpin_and_debug() {
 fn what_is_used_once_is_send_and_debug() {
     fn sent<T: Send + Debug + 'static>() {}
     sent::<Builder>();
+    sent::<caches::Builder>();
     sent::<ResponseFuture<Inner, ()>>();
 }
 
