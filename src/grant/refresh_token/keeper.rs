@@ -32,6 +32,8 @@ struct State {
     /// Where the first one was, and where one may be again after the last was refused.
     first: Secret,
     current: Option<Zeroizing<String>>,
+    /// What was found there, once another has come for it: whoever sends that again has all revoked.
+    spent: Option<Zeroizing<String>>,
     /// It came with an answer, and is not kept yet where it outlives us.
     unsaved: bool,
     /// Obtained, and its caller had gone away, or it must not be used before its refresh token is kept.
@@ -56,7 +58,7 @@ struct Function<F>(F);
 
 impl Keeper {
     pub(super) fn new(first: Secret) -> Self {
-        let state = State { first, current: None, unsaved: false, ready: None, refused: None };
+        let state = State { first, current: None, spent: None, unsaved: false, ready: None, refused: None };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -112,7 +114,9 @@ impl Held {
         }
         let first = self.state.first.read().await?;
         match &self.state.refused {
-            Some(refused) if refused.refresh_token == first => Err(refused.error.clone()),
+            Some(refused) if refused.refresh_token == first || self.state.spent.as_ref() == Some(&first) => {
+                Err(refused.error.clone())
+            }
             _ => Ok(first),
         }
     }
@@ -123,7 +127,9 @@ impl Held {
         let next = token.response().and_then(|response| json::at::<String>(response, place));
         match next.filter(|next| !next.is_empty()).map(Zeroizing::new) {
             Some(next) if next != *used => {
-                self.state.current = Some(next);
+                if self.state.current.replace(next).is_none() {
+                    self.state.spent = Some(used.clone());
+                }
                 self.state.unsaved = true;
                 if let Err(error) = self.save(grant).await {
                     self.state.ready = Some(token);
