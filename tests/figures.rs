@@ -113,8 +113,10 @@ async fn what_an_outage_costs_depends_on_its_length_and_not_on_the_load() {
                 let error = tokens.token().await.unwrap_err();
                 let waited = Instant::now() - sent;
                 assert!(waited <= secs(10), "{waited:?}");
-                let again = tokens.token().await.unwrap_err();
-                assert_eq!((again.retry_at(), Instant::now() - sent), (error.retry_at(), waited), "at once");
+                if error.retry_at().unwrap() > Instant::now() {
+                    let again = tokens.token().await.unwrap_err();
+                    assert_eq!((again.retry_at(), Instant::now() - sent), (error.retry_at(), waited), "at once");
+                }
                 pace.next().await;
             }
             asked.push(issuer.stats().requests - before);

@@ -1,7 +1,6 @@
 //! What happens in a cache, in numbers for the [`metrics`] facade. The crate's docs have the table of names.
 
 use std::{
-    borrow::Cow,
     fmt,
     sync::OnceLock,
     time::{SystemTime, UNIX_EPOCH},
@@ -32,12 +31,8 @@ pub(super) struct Wait<'a> {
 // === impl Meter ===
 
 impl Meter {
-    pub(super) fn new(name: &Cow<'static, str>) -> Self {
-        let name = match name {
-            Cow::Borrowed(name) => SharedString::const_str(name),
-            Cow::Owned(name) => SharedString::from_shared(name.as_str().into()),
-        };
-        Self { name, hits: OnceLock::new() }
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: SharedString::from_shared(name.into()), hits: OnceLock::new() }
     }
 
     /// A caller had its token at once.

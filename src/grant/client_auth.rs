@@ -171,13 +171,13 @@ impl ClientAuth {
     /// Says who we are, anew for every message: an assertion must not be sent twice.
     pub(super) async fn apply(&self, message: &mut Message, endpoint: &TokenEndpoint) -> Result<(), Error> {
         match &self.method {
-            Method::Basic(secret) => return message.basic(&self.id, &*secret.read().await?, true),
-            Method::RawBasic(secret) => return message.basic(&self.id, &*secret.read().await?, false),
+            Method::Basic(secret) => return message.basic(&self.id, &secret.read().await?, true),
+            Method::RawBasic(secret) => return message.basic(&self.id, &secret.read().await?, false),
             Method::Post(secret) => {
                 message.push("client_id", &self.id);
-                message.push_secret("client_secret", &*secret.read().await?);
+                message.push_secret("client_secret", &secret.read().await?);
             }
-            Method::Assertion(assertion) => self.assert(message, &*assertion.read().await?),
+            Method::Assertion(assertion) => self.assert(message, &assertion.read().await?),
             #[cfg(feature = "jwt")]
             Method::PrivateKeyJwt(assertion) => {
                 let jwt = assertion.make(&self.id, &endpoint.url(self), endpoint.known_issuer()).await?;

@@ -77,7 +77,7 @@ impl Answer<'_> {
         let error = Error::new(Kind::Refused {
             host: self.host.into(),
             status: self.reply.status,
-            code: code.and_then(|code| self.presentable(&code, 64)).map(Into::into),
+            code: code.and_then(|code| self.code(&code)).map(Into::into),
             description: description.map(Into::into),
         });
         let error = error.with_transient(transient);
@@ -85,6 +85,11 @@ impl Answer<'_> {
             Some(after) if transient => error.with_retry_after(after),
             _ => error,
         }
+    }
+
+    /// A code that everybody knows gives nothing away, though it may have a short secret in it.
+    fn code(&self, code: &str) -> Option<String> {
+        if CODES.contains(&code) { Some(code.to_owned()) } else { self.presentable(code, 64) }
     }
 
     /// What a server says, fit to be shown. Looked through before it is cut: half a secret is one too.
@@ -169,6 +174,22 @@ fn is_transient(status: StatusCode, code: Option<&str>, description: Option<&str
         && description.is_some_and(|text| text.to_ascii_lowercase().starts_with("rate limit exceeded"));
     overloaded || says_so || limited
 }
+
+/// RFC 6749 §5.2, RFC 8628 §3.5, RFC 8693 §2.2.2, RFC 8707 §2, and two that OAuth has for the authorization endpoint.
+const CODES: [&str; 12] = [
+    "access_denied",
+    "expired_token",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
 
 #[cfg(test)]
 #[path = "response_tests.rs"]

@@ -194,6 +194,16 @@ fn an_echoed_secret_stays_out_of_the_error() {
 }
 
 #[test]
+fn a_code_that_everybody_knows_is_told_however_short_the_secret_is() {
+    let error =
+        decode_after("e", 400, &[], r#"{"error":"invalid_grant","error_description":"he said e"}"#).unwrap_err();
+    assert_eq!(error.oauth_code(), Some("invalid_grant"));
+    assert!(!error.to_string().contains("he said"));
+    let error = decode_after("e", 400, &[], r#"{"error":"some_other_code"}"#).unwrap_err();
+    assert_eq!(error.oauth_code(), None);
+}
+
+#[test]
 fn a_redirect_is_permanent() {
     for status in [301, 302, 303, 307, 308] {
         let good = r#"{"access_token":"abc"}"#;
@@ -252,12 +262,16 @@ fn a_lifetime_counts_from_when_the_request_was_sent() {
 }
 
 fn decode(status: u16, fields: &[(&'static str, &str)], body: &str) -> Result<Token, Error> {
+    decode_after(SECRET, status, fields, body)
+}
+
+fn decode_after(secret: &str, status: u16, fields: &[(&'static str, &str)], body: &str) -> Result<Token, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
     let mut message = Message::default();
-    message.basic("id", SECRET, true).unwrap();
+    message.basic("id", secret, true).unwrap();
     let (_, _, sent) = message.finish(Encoding::Form);
     let status = StatusCode::from_u16(status).unwrap();
     let body = Zeroizing::new(body.as_bytes().to_vec());
