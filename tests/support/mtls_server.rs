@@ -128,7 +128,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<String>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let body = String::from_utf8_lossy(&body).into_owned();
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{} {body}", head.uri.path()));
     let mut bound = tokens.0.lock().unwrap_or_else(PoisonError::into_inner);
