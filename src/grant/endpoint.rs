@@ -12,7 +12,10 @@ use std::{
 
 use http::{Method, Request};
 use http_body_util::Full;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout_at},
+};
 use tracing::debug;
 
 use super::{
@@ -64,6 +67,8 @@ impl Endpoint {
     /// Asks for a token, again after a failure that may pass, all within the timeout. `extra` is a secret parameter of this
     /// question only.
     pub(super) async fn token(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Error> {
+        // Without one, a timer panics.
+        Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         let give_up_at = Instant::now() + self.timeout;
         let attempts = if self.down.load(Ordering::Relaxed) { 1 } else { self.attempts };
         let mut attempt = 1;
@@ -95,7 +100,7 @@ impl Endpoint {
     async fn attempt(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Error> {
         let mut message = Message::default();
         params.apply(&mut message).await?;
-        for (name, value) in extra {
+        if let Some((name, value)) = extra {
             message.push_secret(name, value);
         }
         self.auth.apply(&mut message, &self.target).await?;
