@@ -77,7 +77,7 @@ impl Answer<'_> {
         let error = Error::new(Kind::Refused {
             host: self.host.into(),
             status: self.reply.status,
-            code: code.and_then(|code| self.presentable(&code, 64)).map(Into::into),
+            code: code.and_then(|code| self.code(code)).map(Into::into),
             description: description.map(Into::into),
         });
         let error = error.with_transient(transient);
@@ -85,6 +85,11 @@ impl Answer<'_> {
             Some(after) if transient => error.with_retry_after(after),
             _ => error,
         }
+    }
+
+    /// A code that everybody knows tells nobody a secret, even if the secret is a part of it.
+    fn code(&self, code: String) -> Option<String> {
+        if CODES.contains(&code.as_str()) { Some(code) } else { self.presentable(&code, 64) }
     }
 
     /// What a server says, fit to be shown. Looked through before it is cut: half a secret is one too.
@@ -169,6 +174,17 @@ fn is_transient(status: StatusCode, code: Option<&str>, description: Option<&str
         && description.is_some_and(|text| text.to_ascii_lowercase().starts_with("rate limit exceeded"));
     overloaded || says_so || limited
 }
+
+/// RFC 6749 §5.2, and RFC 8693 and RFC 8707.
+const CODES: [&str; 7] = [
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
 
 #[cfg(test)]
 #[path = "response_tests.rs"]
