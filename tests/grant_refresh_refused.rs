@@ -180,6 +180,20 @@ async fn a_lost_answer_without_a_grace_period_ends_in_a_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_two_have_used_is_taken_from_both() {
+    let issuer = Issuer::new();
+    let first = issuer.sign_in();
+    let (one, two) = (refresh(&issuer, first.clone(), &Disk::default()), refresh(&issuer, first, &Disk::default()));
+    let another = signed_in(&issuer, &Disk::default()).token(None).await.unwrap();
+    let token = one.token(None).await.unwrap();
+    assert!(two.token(None).await.unwrap_err().requires_sign_in());
+    assert_eq!(issuer.check(token.secret()), TokenStatus::Revoked);
+    assert!(one.token(None).await.unwrap_err().requires_sign_in());
+    assert_eq!(issuer.check(another.secret()), TokenStatus::Valid, "of another sign-in");
+    assert_eq!((issuer.stats().reuses, issuer.stats().refused), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_before_anything_was_done_costs_nothing() {
     let issuer = Issuer::new();
     let grant = signed_in(&issuer, &Disk::default());
