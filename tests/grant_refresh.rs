@@ -113,6 +113,19 @@ async fn what_waits_without_a_known_lifetime_does_not_wait_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_one_is_kept_though_the_access_token_beside_it_cannot_be_used() {
+    for (name, json) in [("token_type", "\"DPoP\""), ("access_token", "\"a b\""), ("access_token", "null")] {
+        let issuer = Issuer::builder().field(name, json).build();
+        let disk = Disk::default();
+        let grant = signed_in(&issuer, &disk);
+        for _ in 0..3 {
+            assert!(!grant.token(None).await.unwrap_err().is_transient(), "{name}");
+        }
+        assert_eq!((issuer.stats().refreshes, issuer.stats().reuses, disk.kept().len()), (3, 0, 3), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_old_one_is_kept_where_none_is_returned() {
     for issuer in [
         Issuer::builder().rotation(false).build(),

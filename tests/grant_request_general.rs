@@ -53,7 +53,7 @@ async fn json_in_and_members_anywhere_out() {
     assert_eq!(sent, serde_json::json!({"user": "é\"\\\n\u{1}", "key": "s3cr3t"}));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_error_is_found_where_it_is_said_to_be() {
     for (status, transient) in [(200, false), (400, false), (503, true)] {
         let body = r#"{"fault":{"code":"Locked","detail":{"text":"three\u001b[2J times"}},"error":"other"}"#;

@@ -88,7 +88,7 @@ impl Params {
         for (name, value) in &self.list {
             match value {
                 Value::Open(value) => message.push(name, value),
-                Value::Secret(secret) => message.push_secret(name, &*secret.read().await?),
+                Value::Secret(secret) => message.push_secret(name, &secret.read().await?),
             }
         }
         Ok(())

@@ -30,7 +30,8 @@ use crate::{
 ///
 /// * A new refresh token is handed to `persist`, and that has succeeded, before the access token that came with it is used.
 ///   If it fails, that is a transient error, and it is tried again, with the same refresh token, before anything else is
-///   asked. If none comes with the answer, the old one is kept.
+///   asked. If none comes with the answer, the old one is kept; if the access token beside it cannot be used, the new one is
+///   kept all the same.
 /// * A refresh runs in a task of its own, until it is persisted: no caller's cancellation, nor the cache's
 ///   [`fetch_timeout`](crate::cache::Builder::fetch_timeout), loses its result.
 /// * There is one refresh at a time, also if several caches share clones of this grant.

@@ -195,7 +195,7 @@ fn read_file(path: &Path) -> io::Result<Zeroizing<String>> {
     if text.len() > MAX_FILE {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is longer than 64 KiB"));
     }
-    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
+    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if line.is_empty() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty"));
     }

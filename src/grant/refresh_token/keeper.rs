@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::RefreshToken;
 use crate::{
     error::{Error, Kind},
-    grant::{params::Params, request::TokenRequest, secret::Secret},
+    grant::{endpoint::Failure, params::Params, request::TokenRequest, secret::Secret},
     json,
     token::Token,
 };
@@ -102,16 +102,23 @@ impl Held {
 
     async fn exchange(&mut self, grant: &RefreshToken, refresh_token: Zeroizing<String>) -> Result<Token, Error> {
         let TokenRequest { endpoint, params } = &grant.request;
-        match endpoint.token(params, Some((&grant.name, &refresh_token))).await {
-            Ok(token) => self.rotate(grant, refresh_token, token).await,
-            Err(error) if error.oauth_code() == Some("invalid_grant") && !error.is_transient() => {
-                let error = error.with_sign_in();
-                self.state.current = None;
-                self.state.refused = Some(Refused { refresh_token, error: error.clone() });
-                Err(error)
-            }
-            Err(error) => Err(error),
+        let Failure { error, refresh_token: next } =
+            match endpoint.token(params, Some((&grant.name, &refresh_token))).await {
+                Ok(token) => return self.rotate(grant, refresh_token, token).await,
+                Err(failure) => failure,
+            };
+        if let Some(next) = next.filter(|next| *next != refresh_token) {
+            self.adopt(refresh_token, next);
+            self.save(grant).await?;
+            return Err(error);
         }
+        if error.oauth_code() != Some("invalid_grant") || error.is_transient() {
+            return Err(error);
+        }
+        let error = error.with_sign_in();
+        self.state.current = None;
+        self.state.refused = Some(Refused { refresh_token, error: error.clone() });
+        Err(error)
     }
 
     /// The refresh token to send: none that was refused, nor the first one again after others have come in its place.
@@ -135,17 +142,11 @@ impl Held {
     }
 
     async fn rotate(&mut self, grant: &RefreshToken, used: Zeroizing<String>, token: Token) -> Result<Token, Error> {
-        self.state.refused = None;
-        let looked_up = self.state.current.is_none();
         let place = &grant.request.endpoint.fields.refresh_token;
         let next = token.response().and_then(|response| json::at::<String>(response, place));
         match next.filter(|next| !next.is_empty()).map(Zeroizing::new) {
             Some(next) if next != used => {
-                if looked_up {
-                    self.state.spent = Some(used);
-                }
-                self.state.current = Some(next);
-                self.state.unsaved = true;
+                self.adopt(used, next);
                 // Beforehand: the callback may panic, and the runtime may end.
                 self.keep(grant, token.clone());
                 self.save(grant).await?;
@@ -153,7 +154,17 @@ impl Held {
             }
             _ => self.state.current = Some(used),
         }
+        self.state.refused = None;
         Ok(token)
+    }
+
+    fn adopt(&mut self, used: Zeroizing<String>, next: Zeroizing<String>) {
+        if self.state.current.is_none() {
+            self.state.spent = Some(used);
+        }
+        self.state.current = Some(next);
+        self.state.unsaved = true;
+        self.state.refused = None;
     }
 
     async fn save(&mut self, grant: &RefreshToken) -> Result<(), Error> {
