@@ -12,8 +12,12 @@ use std::{
 
 use http::{Method, Request};
 use http_body_util::Full;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout_at},
+};
 use tracing::debug;
+use zeroize::Zeroizing;
 
 use super::{
     client_auth::ClientAuth,
@@ -25,6 +29,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
+    json,
     token::Token,
 };
 
@@ -41,6 +46,13 @@ pub(super) struct Endpoint {
     pub(super) rng: Arc<Mutex<fastrand::Rng>>,
     /// Whether all attempts of the last question failed: a server that is down is asked once a question from then on.
     down: Arc<AtomicBool>,
+}
+
+/// Why there is no token.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The next one all the same: the access token of that answer cannot be used, and the refresh token sent is used up.
+    pub(super) refresh_token: Option<Zeroizing<String>>,
 }
 
 // === impl Endpoint ===
@@ -63,28 +75,30 @@ impl Endpoint {
 
     /// Asks for a token, again after a failure that may pass, all within the timeout. `extra` is a secret parameter of this
     /// question only.
-    pub(super) async fn token(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Error> {
+    pub(super) async fn token(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Failure> {
+        // Without one, a timer panics.
+        Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         let give_up_at = Instant::now() + self.timeout;
         let attempts = if self.down.load(Ordering::Relaxed) { 1 } else { self.attempts };
         let mut attempt = 1;
         loop {
             // Each may take all that is left: shares of it would fail a server that is slow and well.
-            let error = match timeout_at(give_up_at, self.attempt(params, extra)).await {
+            let Failure { error, refresh_token } = match timeout_at(give_up_at, self.attempt(params, extra)).await {
                 Ok(Ok(token)) => {
                     self.down.store(false, Ordering::Relaxed);
                     return Ok(token);
                 }
-                Ok(Err(error)) => error,
+                Ok(Err(failure)) => failure,
                 Err(_) => {
                     let timeout = Kind::Timeout { what: "the token request", after: self.timeout };
-                    Error::new(timeout).with_transient(true)
+                    Error::new(timeout).with_transient(true).into()
                 }
             };
             let pause = self.pause(attempt);
-            let worth_it = attempt < attempts && is_worth_another(&error);
+            let worth_it = attempt < attempts && is_worth_another(&error) && refresh_token.is_none();
             if !worth_it || Instant::now() + pause >= give_up_at {
                 self.down.store(error.is_transient(), Ordering::Relaxed);
-                return Err(error);
+                return Err(Failure { error, refresh_token });
             }
             debug!(host = %self.host(), attempt, wait = ?pause, %error, "retrying the token request");
             sleep(pause).await;
@@ -92,7 +106,7 @@ impl Endpoint {
         }
     }
 
-    async fn attempt(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Error> {
+    async fn attempt(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Failure> {
         let mut message = Message::default();
         params.apply(&mut message).await?;
         if let Some((name, value)) = extra {
@@ -105,7 +119,10 @@ impl Endpoint {
         *request.uri_mut() = self.target.uri(&self.auth).clone();
         *request.headers_mut() = headers;
         let reply = self.http.ask(request, MAX_BYTES).await?;
-        Answer { host: &self.host(), sent: &sent, fields: &self.fields, reply }.decode()
+        let rotated = || json::at(&reply.body, &self.fields.refresh_token).filter(|next: &String| !next.is_empty());
+        let refresh_token = if reply.status.is_success() { rotated().map(Zeroizing::new) } else { None };
+        let answer = Answer { host: &self.host(), sent: &sent, fields: &self.fields, reply };
+        answer.decode().map_err(|error| Failure { error, refresh_token })
     }
 
     fn host(&self) -> Box<str> {
@@ -127,6 +144,20 @@ impl fmt::Debug for Endpoint {
             .field("auth", &self.auth)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Failure ===
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, refresh_token: None }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
     }
 }
 

@@ -103,13 +103,60 @@ impl Sent {
         self.encoded.extend([&encode(secret), &form].map(|secret| Zeroizing::new(secret.to_ascii_lowercase())));
     }
 
-    /// Whether `text` has a secret in it.
+    /// Whether `text` has a secret in it, as it is, or escaped as within JSON or a form.
     pub(super) fn is_echoed_in(&self, text: &str) -> bool {
+        if self.is_found_in(text) {
+            return true;
+        }
+        // A string of JSON within a string of JSON, and so on: a server may quote what a proxy quoted.
+        let mut unescaped = Zeroizing::new(text.to_owned());
+        for _ in 0..MAX_DEPTH {
+            if !unescaped.contains('\\') {
+                break;
+            }
+            unescaped = unescape(&unescaped);
+            if self.is_found_in(&unescaped) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn is_found_in(&self, text: &str) -> bool {
         let lower = Zeroizing::new(text.to_ascii_lowercase());
         let has =
             |text: &str, secrets: &[Zeroizing<String>]| secrets.iter().any(|secret| text.contains(secret.as_str()));
         has(text, &self.plain) || has(&lower, &self.encoded) || has(text, &self.basic)
     }
+}
+
+/// What JSON's escapes stand for; whatever else follows a backslash stays.
+fn unescape(text: &str) -> Zeroizing<String> {
+    let mut units: Zeroizing<Vec<u16>> = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let escape = if c == '\\' { rest.next() } else { None };
+        let plain = match escape {
+            None => c,
+            Some('u') => {
+                let code = rest.as_str().get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok());
+                if let Some(code) = code {
+                    units.push(code);
+                    rest = rest.as_str().get(4..).unwrap_or_default().chars();
+                    continue;
+                }
+                'u'
+            }
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some('t') => '\t',
+            Some(other) => other,
+        };
+        units.extend_from_slice(plain.encode_utf16(&mut [0; 2]));
+    }
+    Zeroizing::new(String::from_utf16_lossy(&units))
 }
 
 fn form(pairs: &[(String, Zeroizing<String>)]) -> Bytes {
@@ -141,6 +188,8 @@ fn json(pairs: &[(String, Zeroizing<String>)]) -> Bytes {
     Bytes::from_owner(json)
 }
 
+const MAX_DEPTH: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +215,23 @@ mod tests {
             assert!(sent.is_echoed_in(echo), "{echo}");
         }
         assert!(!sent.is_echoed_in("p+w"));
+    }
+
+    #[test]
+    fn a_secret_is_known_in_json_within_json() {
+        let secret = "a\"b\\c/d\u{e9}\u{1f511}\ttail";
+        let mut message = Message::default();
+        message.push_secret("password", secret);
+        let (_, body, sent) = message.finish(Encoding::Json);
+        let mut echo = String::from_utf8(body.to_vec()).unwrap();
+        for depth in 0..4 {
+            assert!(sent.is_echoed_in(&format!("cannot read {echo}")), "{depth}: {echo}");
+            echo = serde_json::to_string(&echo).unwrap();
+        }
+        // As others escape it.
+        assert!(sent.is_echoed_in(r#"x a\u0022b\u005cc\/d\u00e9\ud83d\udd11\ttail"#));
+        for harmless in [r"\", r"\u", r"\u12", r"a\x", r"\ud83d", "a\\"] {
+            assert!(!sent.is_echoed_in(harmless));
+        }
     }
 }

@@ -67,6 +67,19 @@ impl Params {
         Ok(())
     }
 
+    /// Whether both ask for the same. Where secrets are looked up counts, not what is found there.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        let same = |((name, value), (other_name, other)): (&(String, Value), &(String, Value))| {
+            name == other_name
+                && match (value, other) {
+                    (Value::Open(value), Value::Open(other)) => value == other,
+                    (Value::Secret(secret), Value::Secret(other)) => secret.same_place(other),
+                    _ => false,
+                }
+        };
+        self.list.len() == other.list.len() && self.list.iter().zip(&other.list).all(same)
+    }
+
     pub(super) fn names(&self) -> Vec<&str> {
         self.list.iter().map(|(name, _)| name.as_str()).collect()
     }

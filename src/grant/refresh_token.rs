@@ -4,7 +4,7 @@ mod keeper;
 
 use std::{fmt, future::Future, sync::Arc, sync::PoisonError, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 use tower::BoxError;
 
 use self::keeper::{Keeper, Persist};
@@ -30,14 +30,17 @@ use crate::{
 ///
 /// * A new refresh token is handed to `persist`, and that has succeeded, before the access token that came with it is used.
 ///   If it fails, that is a transient error, and it is tried again, with the same refresh token, before anything else is
-///   asked. If none comes with the answer, the old one is kept.
+///   asked. If none comes with the answer, the old one is kept; if the access token beside it cannot be used, the new one is
+///   kept all the same.
 /// * A refresh runs in a task of its own, until it is persisted: no caller's cancellation, nor the cache's
 ///   [`fetch_timeout`](crate::cache::Builder::fetch_timeout), loses its result.
 /// * There is one refresh at a time, also if several caches share clones of this grant.
 /// * `invalid_grant` is final: the same refresh token is not sent again, and
 ///   [`Error::requires_sign_in`] says that the user has to sign in. Where `refresh_token` is a [`Secret::file`], a
-///   [`Secret::from_fn`] or such, it is looked up again then, and every time from then on: a token that somebody else has
-///   put there is used.
+///   [`Secret::from_fn`] or such, it is looked up again then, and every time until one is taken: a token that somebody else
+///   has put there is used. A cache asks again after a minute, and after a quarter of an hour at the latest.
+/// * A refresh belongs to the runtime on which it began. If that is shut down in the middle, what had arrived is not lost,
+///   and the next runtime goes on; while it is neither shut down nor driven, no other refresh can begin.
 ///
 /// If the server's answer is lost on the way, the same refresh token is sent again: it is the only one there is. Servers with
 /// a grace period take it (FAPI 2.0 §5.3.2.1 demands that); others answer `invalid_grant`.
@@ -137,15 +140,16 @@ impl RefreshToken {
 
 impl TokenSource for RefreshToken {
     async fn token(&self, rejected: Option<&Token>) -> Result<Token, Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         // Whoever waits may go away; whoever refreshes may not.
         let held = Arc::clone(&self.keeper).lock().await;
         let (sender, answer) = oneshot::channel();
         let (grant, rejected) = (self.clone(), rejected.cloned());
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let mut held = held;
             let result = held.refresh(&grant, rejected.as_ref()).await;
             if let Err(Ok(token)) = sender.send(result) {
-                held.keep(token);
+                held.keep(&grant, token);
             }
         });
         // Dropped by a panic of the callback, or with the runtime.

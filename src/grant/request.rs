@@ -209,7 +209,7 @@ impl TokenRequest {
 impl TokenSource for TokenRequest {
     /// Every answer is a token minted for this request, so that none can be the one that was refused.
     async fn token(&self, _rejected: Option<&Token>) -> Result<Token, Error> {
-        self.endpoint.token(&self.params, None).await
+        self.endpoint.token(&self.params, None).await.map_err(Into::into)
     }
 }
 

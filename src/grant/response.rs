@@ -77,7 +77,7 @@ impl Answer<'_> {
         let error = Error::new(Kind::Refused {
             host: self.host.into(),
             status: self.reply.status,
-            code: code.and_then(|code| self.code(&code)).map(Into::into),
+            code: code.and_then(|code| self.code(code)).map(Into::into),
             description: description.map(Into::into),
         });
         let error = error.with_transient(transient);
@@ -87,9 +87,9 @@ impl Answer<'_> {
         }
     }
 
-    /// A code that everybody knows gives nothing away, though it may have a short secret in it.
-    fn code(&self, code: &str) -> Option<String> {
-        if CODES.contains(&code) { Some(code.to_owned()) } else { self.presentable(code, 64) }
+    /// A code that everybody knows tells nobody a secret, even if the secret is a part of it.
+    fn code(&self, code: String) -> Option<String> {
+        if CODES.contains(&code.as_str()) { Some(code) } else { self.presentable(&code, 64) }
     }
 
     /// What a server says, fit to be shown. Looked through before it is cut: half a secret is one too.

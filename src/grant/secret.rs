@@ -76,8 +76,8 @@ impl Secret {
 
     /// What a function answers, called for every token request.
     ///
-    /// An error of it is a transient error of the token request, unless it is or wraps an [`Error`] of this crate, which is
-    /// passed on as it is.
+    /// An error of it is a transient error of the token request. One that is or wraps an [`Error`] of this crate is as
+    /// transient as that, asks for the same wait, and requires to sign in if that does.
     pub fn from_fn<F, Fut, T, E>(read: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -106,6 +106,16 @@ impl Secret {
         }
     }
 
+    pub(super) fn same_place(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Text(text), Place::Text(other)) => Arc::ptr_eq(text, other),
+            (Place::Env(name), Place::Env(other)) => name == other,
+            (Place::File(path), Place::File(other)) => path == other,
+            (Place::Callback(callback), Place::Callback(other)) => Arc::ptr_eq(callback, other),
+            _ => false,
+        }
+    }
+
     pub(super) async fn read(&self) -> Result<Zeroizing<String>, Error> {
         match &self.place {
             Place::Text(text) => Ok(Zeroizing::clone(text)),
@@ -121,12 +131,14 @@ impl Secret {
             }
             Place::Callback(callback) => {
                 let text = callback.call().await.map_err(|source| {
-                    if let Some(error) = Error::find(source.as_ref()) {
-                        return error.clone();
-                    }
-                    Error::new(Kind::Secret("the callback for a secret failed".into()))
-                        .with_source(source)
-                        .with_transient(true)
+                    let found = Error::find(source.as_ref()).cloned();
+                    // Not passed on as it is: a refusal of somebody else must not be taken for one of this request.
+                    let failed =
+                        Error::new(Kind::Secret("the callback for a secret failed".into())).with_source(source);
+                    let Some(found) = found else { return failed.with_transient(true) };
+                    let failed = failed.with_transient(found.is_transient());
+                    let failed = found.retry_after().into_iter().fold(failed, Error::with_retry_after);
+                    if found.requires_sign_in() { failed.with_sign_in() } else { failed }
                 })?;
                 if text.is_empty() {
                     return Err(Error::new(Kind::Secret("the callback for a secret answered with nothing".into())));
