@@ -154,8 +154,8 @@ impl State {
         }
         match result {
             Ok(token) => self.publish(token, known.as_ref(), now, cache),
-            // Given up for dead before: somebody else asks by now, and this says nothing about them.
-            Err(error) if known.is_none() => Landing::Failed(error),
+            // Given up for dead before: somebody else asks by now, and who still waited for this one waits for them.
+            Err(_) if known.is_none() => Landing::Superseded,
             Err(error) => {
                 let departed = self.asked_at.unwrap_or(now);
                 Landing::Failed(self.failures.add(error, departed, now, &self.rules, self.rng.f64()))
@@ -173,7 +173,9 @@ impl State {
     /// A resource server refused `token`: compare and swap.
     pub(super) fn reject(&mut self, token: &Token, now: Instant) -> Refusal {
         let refusal = |outcome, is_news| Refusal { outcome, is_news };
-        let held = self.current.as_ref().map(|lease| lease.generation());
+        // One that is over says nothing about a token that came after it, for those who waited only.
+        let counts = |lease: &&Arc<Lease>| now < lease.expires_at() || lease.generation() >= token.generation();
+        let held = self.current.as_ref().filter(counts).map(|lease| lease.generation());
         if held.is_some_and(|held| held != token.generation()) {
             return refusal(RejectionOutcome::Superseded, false);
         }

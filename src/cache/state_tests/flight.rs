@@ -8,7 +8,8 @@ fn a_flight_that_nobody_drives_is_taken_over() {
     assert!(matches!(cache.decide(59.9), Decision::Join(_)));
     let next = cache.launch(60.0);
     assert_ne!(dead.flight, next.flight);
-    cache.failed(dead.flight, Error::permanent("late"), 60.1);
+    let late = cache.land(dead.flight, Err(Error::permanent("late")), 60.1);
+    assert!(matches!(late, Landing::Superseded), "who still waited for it waits for the next: {late:?}");
     assert!(matches!(cache.decide(60.1), Decision::Join(_)), "a late failure says nothing about the next flight");
     cache.land(dead.flight, Ok(token("late", 100)), 60.2);
     assert_eq!(cache.fresh(60.2), "late", "a late token is a token");

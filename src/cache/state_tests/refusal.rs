@@ -174,3 +174,16 @@ fn what_is_refused_while_a_flight_waits_for_its_time_is_known_when_it_leaves() {
     assert_eq!(departure.rejected.map(|token| token.generation()), Some(refused));
     assert!(matches!(cache.land(orders.flight, Ok(token("a", 1)), 1.1), Landing::Token(_)), "the issuer knew");
 }
+
+#[test]
+fn a_token_that_served_once_is_remembered_as_refused_though_an_older_one_that_is_over_is_still_there() {
+    let mut cache = Cache::holding("a", 100);
+    let orders = cache.launch(200.0);
+    let landing = cache.land(orders.flight, Ok(token("b", 0).issued_at(cache.at(200.0))), 201.0);
+    let Landing::Token(once) = landing else { panic!("{landing:?}") };
+    let refused = once.lease.token().clone();
+    assert_eq!(cache.state.reject(&refused, cache.at(202.0)).outcome, RejectionOutcome::Superseded);
+    let orders = cache.launch(203.0);
+    let departure = cache.depart(&orders, 203.0);
+    assert_eq!(departure.rejected.map(|token| token.generation()), Some(refused.generation()));
+}

@@ -28,14 +28,8 @@ impl Oracle {
         let lost = waited.as_ref().map_or(0, |waited| waited.lost);
         let late = self.late.iter().filter(|(landed, _)| lost > 0 && waited.is_some() && *landed == at);
         for (_, owed) in late.cloned().collect::<Vec<_>>() {
-            // This caller had not given it up yet. Once another has, its failure does not count, and names no time.
-            let counts_not = matches!(
-                (&owed, outcome),
-                (Owed::Failed(Cooling { fault: late, .. }), Outcome::Failed { fault, retry_at: None, .. }) if late == fault
-            );
-            if counts_not
-                || waited.as_ref().is_some_and(|waited| self.check(caller, waited, &owed, at, outcome).is_ok())
-            {
+            // This caller had not given it up yet.
+            if waited.as_ref().is_some_and(|waited| self.check(caller, waited, &owed, at, outcome).is_ok()) {
                 return Ok(());
             }
         }
@@ -136,15 +130,19 @@ impl Oracle {
     }
 
     pub(super) fn reject(&mut self, generation: u64, at: At, renewable: bool) -> Verdict {
-        if self.held.is_some_and(|held| self.tokens[held].generation != Some(generation)) {
+        let known = self.tokens.iter().position(|token| token.generation == Some(generation));
+        // One that is over says nothing about those that came after it.
+        let valid = self.valid(at).is_some();
+        let held = self.held.filter(|held| valid || known.is_none_or(|known| *held >= known));
+        if held.is_some_and(|held| self.tokens[held].generation != Some(generation)) {
             return if renewable { Ok(()) } else { Err(format!("the late refusal of {generation} is taken to heart")) };
         }
-        let Some(token) = self.tokens.iter().position(|token| token.generation == Some(generation)) else {
+        let Some(token) = known else {
             return Err(format!("nobody has got {generation}"));
         };
         self.refused = self.refused.max(Some(token));
         let cooling = (self.cools_surely(at), self.cools_perhaps(at));
-        let Some(held) = self.held else {
+        let Some(held) = held else {
             return if (renewable && cooling.0) || (!renewable && !cooling.1) {
                 Err(format!("refused: {generation}, which is gone; renewable: {renewable}"))
             } else {

@@ -60,6 +60,7 @@ impl Oracle {
                 self.counts.failed += 1;
                 let cooling = self.cool(*fault, *transient, *retry_after, (ended.at, at), dead);
                 if dead {
+                    self.late_failures += 1;
                     // Whether somebody has taken over by now is open.
                     self.cooling.push(cooling.clone());
                     self.sure = false;
