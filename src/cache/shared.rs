@@ -2,17 +2,11 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use super::{
@@ -21,6 +15,7 @@ use super::{
     rules::Rules,
     state::{Decision, Landing, Launch, Rejection, State},
     stats::{Counters, Stats},
+    sync::{AtomicU64, RwLock, RwLockReadGuard, watch},
 };
 use crate::{error::Error, source::ErasedSource, token::Token};
 
