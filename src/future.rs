@@ -182,7 +182,7 @@ where
     /// that takes longer each time than tokens live gets one all the same in the end: its 401 says more than a wait
     /// without end.
     fn still_good(&self, lease: Arc<Lease>) -> Option<Arc<Lease>> {
-        match self.tokens.try_acquire(Instant::now()) {
+        match self.tokens.try_acquire(Instant::now(), Duration::ZERO) {
             Some((grant, _)) => Some(grant.lease),
             None => (lease.is_for_once() || self.started_over >= MAX_START_OVERS).then_some(lease),
         }
@@ -203,7 +203,7 @@ fn acquire(tokens: TokenCache, patience: Patience, since: Instant) -> Acquire {
     let until = patience.deadline.map_or(until, |deadline| deadline.min(until));
     Box::pin(async move {
         // A hit or a stored error needs no timer, which there is none of outside of a runtime.
-        let acquire = tokens.acquire();
+        let acquire = tokens.acquire(Duration::ZERO);
         if Handle::try_current().is_err() {
             return acquire.await;
         }

@@ -45,13 +45,15 @@
 //! cancels it nor loses its result. No task runs while nobody asks for anything.
 //!
 //! **When the authorization server fails.** All who wait get the same [`Error`]. A token that has not expired stays in
-//! use. The server is asked again after a back-off: random up to 1 s, doubling to 30 s, or as long as its `Retry-After`
-//! says, where the failure may pass; 60 s doubling to 15 min where it will not, such as a wrong secret. Until then those
-//! without a token get the stored error at once, with [`Error::retry_at`].
+//! use. The server is asked again after a back-off. Where the failure may pass: random up to 2 s, then 8 s, then 30 s, and
+//! from then on every 28.5 to 30 s, or as long as its `Retry-After` says; so that an outage costs the source at most 25 requests
+//! in ten minutes, whatever the load, and its end is noticed within 30 s. Where it will not pass, as with a wrong secret:
+//! 60 s doubling to 15 min. Until then those without a token get the stored error at once, with [`Error::retry_at`].
 //!
 //! **When the API refuses the token.** A 401 makes the cache drop *that* token: a late 401 for an older one harms nothing,
 //! and a thousand of them cost one token request. A challenge that says `insufficient_scope` does not. A token that is
-//! refused again within 10 s stays, and the 401 goes to the caller: what refuses fresh tokens does not want a fresh token.
+//! refused again within 10 s stays, and the 401 goes to the caller: what refuses fresh tokens does not want a fresh token. One
+//! that is refused while the authorization server fails serves until that can be asked again.
 //!
 //! **What is sent again.** A 401 once, with the new token, whatever the method. Anything else as the table in [`retry`]
 //! says: what the server cannot have acted on, and what may be done twice; four times in all, with full jitter, within
@@ -88,8 +90,10 @@
 //!
 //! # Events
 //!
-//! With [`tracing`](https://docs.rs/tracing), at `debug`: `token refreshed`, `token rejected`, `retrying`, `retrying the
-//! token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
+//! [`TokenCache::events`] has what happens to the token, to act on.
+//!
+//! With [`tracing`](https://docs.rs/tracing), at `debug`: `token refreshed`, `token rejected`, `token invalidated`,
+//! `retrying`, `retrying the token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
 //! (at `debug`, where nothing was tried), `asking for the page again`. Their fields
 //! are numbers, names and errors, never a secret.
 
@@ -110,6 +114,7 @@ pub mod genesys;
 pub mod grant;
 mod json;
 mod layer;
+mod min_ttl;
 mod origin;
 pub mod pager;
 mod repeat;
@@ -128,6 +133,7 @@ pub use self::{
     deadline::Deadline,
     error::Error,
     layer::OAuthLayer,
+    min_ttl::MinTtl,
     service::OAuth,
     source::{SourceFn, TokenSource, source_fn},
     token::{Token, TokenRejected},

@@ -97,7 +97,7 @@ impl<S> OAuth<S> {
                 return Some(Arc::clone(&grant.lease));
             }
         }
-        let (grant, epoch) = tokens.try_acquire(now)?;
+        let (grant, epoch) = tokens.try_acquire(now, Duration::ZERO)?;
         self.snapshot = match mem::replace(&mut self.snapshot, Snapshot::Used) {
             Snapshot::Empty => return Some(grant.lease),
             Snapshot::Held { grant: held, .. } if held.lease.generation() == grant.lease.generation() => {

@@ -158,6 +158,26 @@ async fn a_refused_token_stays_while_the_issuer_is_failing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_refused_while_the_issuer_failed_is_replaced_as_soon_as_it_can_be() {
+    let issuer = Issuer::new(secs(1000)).latency(millis(100));
+    let tokens = TokenCache::builder(issuer.clone()).refresh_before(secs(500)).build();
+    let token = tokens.token().await.unwrap();
+    issuer.next([Answer::RetryAfter(secs(20)), Answer::RetryAfter(secs(20)), Answer::Mint]);
+    sleep(secs(600)).await;
+    tokens.token().await.unwrap();
+    sleep(secs(1)).await;
+    assert!(!tokens.reject(&token));
+    sleep(secs(20)).await;
+    let mut caller = pin!(tokens.token());
+    assert!(poll_once(caller.as_mut()).is_pending(), "another may be had now");
+    assert_eq!(caller.await.unwrap().secret(), "t1", "and was not: this one may still be good for something");
+    assert_eq!(issuer.requests(), 3);
+    assert_eq!(issuer.asked()[2].rejected.as_deref(), Some("t1"));
+    sleep(secs(21)).await;
+    assert_eq!(tokens.token().await.unwrap().secret(), "t4");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_of_ones_own_sees_its_own_error_come_back() {
     let tokens = TokenCache::new(source_fn(|_| async { Err(Error::permanent(std::io::Error::other("sealed"))) }));
     let error = tokens.token().await.unwrap_err();

@@ -22,14 +22,14 @@ pub(super) type Landings = watch::Receiver<Option<Landing>>;
 /// the pilot, before `spawn` returns.
 pub(super) fn launch(
     shared: &Arc<Shared>,
-    orders: Launch,
+    orders: &Launch,
     landings: watch::Sender<Option<Landing>>,
 ) -> Result<(), Error> {
     let pilot = Pilot { shared: Arc::clone(shared), flight: orders.flight, landings, landed: false };
     let Ok(runtime) = Handle::try_current() else {
         return Err(Error::new(Kind::NoRuntime));
     };
-    runtime.spawn(pilot.fly(orders));
+    runtime.spawn(pilot.fly(orders.not_before));
     Ok(())
 }
 
@@ -44,20 +44,18 @@ struct Pilot {
 // === impl Pilot ===
 
 impl Pilot {
-    async fn fly(mut self, orders: Launch) {
-        if Instant::now() < orders.not_before {
-            sleep_until(orders.not_before).await;
+    async fn fly(mut self, not_before: Instant) {
+        if Instant::now() < not_before {
+            sleep_until(not_before).await;
         }
-        if !self.shared.depart(self.flight) {
-            return;
-        }
+        let Some(departure) = self.shared.depart(self.flight) else { return };
         let limit = self.shared.fetch_timeout();
         let source = Arc::clone(self.shared.source());
-        let result = match timeout(limit, catch_panic(source, orders.rejected)).await {
+        let result = match timeout(limit, catch_panic(source, departure.rejected.clone())).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(Kind::Timeout { what: "the token source", after: limit }).with_transient(true)),
         };
-        let landing = self.shared.land(self.flight, orders.reason, result);
+        let landing = self.shared.land(self.flight, &departure, result);
         self.landed = true;
         self.landings.send_replace(Some(landing));
     }

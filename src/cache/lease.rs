@@ -6,6 +6,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::HeaderValue;
@@ -70,6 +71,15 @@ impl Lease {
         self.refresh_at
     }
 
+    /// Whether it has `min_ttl` left, which is none of its business if that is zero. Half of what it had to live when it
+    /// came will do: a fresh one always satisfies, so that no demand asks for a token at every call.
+    pub(crate) fn satisfies(&self, now: Instant, min_ttl: Duration) -> bool {
+        if min_ttl.is_zero() {
+            return true;
+        }
+        self.expires_at.saturating_duration_since(now) >= min_ttl.min(self.life() / 2)
+    }
+
     /// Whether it serves those who wait for it only: it was over when it came.
     pub(crate) fn is_for_once(&self) -> bool {
         self.landed_at >= self.expires_at
@@ -78,6 +88,11 @@ impl Lease {
     /// When it came. It may have been minted long before, where a source keeps tokens.
     pub(super) fn landed_at(&self) -> Instant {
         self.landed_at
+    }
+
+    /// What it had to live when it came.
+    pub(super) fn life(&self) -> Duration {
+        self.expires_at.saturating_duration_since(self.landed_at)
     }
 
     pub(super) fn expires_at(&self) -> Instant {

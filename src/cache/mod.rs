@@ -25,6 +25,10 @@
 //! ```
 
 mod builder;
+mod decision;
+mod events;
+mod fact;
+mod failure;
 mod flight;
 mod lease;
 mod rules;
@@ -33,18 +37,23 @@ mod state;
 mod stats;
 mod sync;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 
-pub use self::{builder::Builder, stats::Stats};
-use self::{lease::Refuse as _, shared::Step, state::Landing};
+pub use self::{
+    builder::Builder,
+    events::{Event, Events, Reason, RejectionOutcome},
+    stats::Stats,
+};
+use self::{events::Feed, lease::Refuse as _, shared::Step, state::Landing};
 pub(crate) use self::{
     lease::{Grant, Lease},
     shared::Shared,
 };
 use crate::{
     error::{Error, Kind},
+    min_ttl::MinTtl,
     source::TokenSource,
     token::Token,
 };
@@ -62,6 +71,8 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenCache {
     shared: Arc<Shared>,
+    /// Ends the events with the last clone. A token request under way holds `shared`, and must not.
+    feed: Arc<Feed>,
 }
 
 // === impl TokenCache ===
@@ -89,7 +100,65 @@ impl TokenCache {
     ///
     /// Safe at any point.
     pub async fn token(&self) -> Result<Token, Error> {
-        self.acquire().await.map(|grant| grant.lease.token().clone())
+        self.token_with(MinTtl::default()).await
+    }
+
+    /// As [`token`](Self::token), for a caller who needs it to live on for a while: one that ends sooner is replaced first,
+    /// while others go on with it.
+    ///
+    /// Of tokens that live shorter than asked for, half of what one had to live when it came is enough. How often the
+    /// source is asked is limited as ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_oauth2::{MinTtl, Token, TokenCache, source_fn};
+    ///
+    /// let tokens = TokenCache::new(source_fn(|_| async {
+    ///     Ok(Token::new("abc")?.with_lifetime(Duration::from_secs(3600)))
+    /// }));
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let token = tokens.token_with(MinTtl::new(Duration::from_secs(600))).await?;
+    /// assert_eq!(token.header(), "Bearer abc");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token), also if a token is there that ends too soon and no other is to be had.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe at any point.
+    pub async fn token_with(&self, min_ttl: MinTtl) -> Result<Token, Error> {
+        self.acquire(min_ttl.duration()).await.map(|grant| grant.lease.token().clone())
+    }
+
+    /// Gets the first token ahead of the first request, so that it need not wait. Does nothing if there is a valid one.
+    ///
+    /// ```
+    /// use tower_oauth2::{Token, TokenCache, source_fn};
+    ///
+    /// let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// tokens.warm_up().await?;
+    /// assert_eq!(tokens.stats().minted, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`token`](Self::token). One that is [transient](Error::is_transient) is no reason not to start: the next request
+    /// tries again.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe at any point: the token request goes on, and serves the first request.
+    pub async fn warm_up(&self) -> Result<(), Error> {
+        self.acquire(Duration::ZERO).await.map(drop)
     }
 
     /// Says that a resource server refused `token`. Whether another one is to be had.
@@ -97,8 +166,60 @@ impl TokenCache {
     /// Compare and swap: if the cache has another token by now it stays, so that many refusals of one token cost one
     /// token request, and a late one costs none. A token that is refused again within
     /// [`flap_interval`](Builder::flap_interval) stays as well: what refuses fresh tokens does not want a fresh token.
+    /// While the source fails and is left alone, it serves until another can be asked for.
     pub fn reject(&self, token: &Token) -> bool {
         self.shared.refuse(token, Instant::now())
+    }
+
+    /// Says that nothing that was heard so far holds any more: permissions have changed, a secret was replaced, an operator
+    /// wants it.
+    ///
+    /// Drops the token, which the source must not return again, and forgets the failure that is stored with its pause. The
+    /// result of a token request that is under way does not count: when it is over those who wait for it wait for another
+    /// one. No more is asked of the source than its [least interval](Builder::min_interval) allows.
+    ///
+    /// Not for a 401: that is [`reject`](Self::reject), which harms no newer token and is limited in how often it makes the
+    /// source be asked.
+    ///
+    /// ```
+    /// use tower_oauth2::{Token, TokenCache, source_fn};
+    ///
+    /// let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let before = tokens.token().await?;
+    /// tokens.invalidate();
+    /// assert_ne!(tokens.token().await?.generation(), before.generation());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn invalidate(&self) {
+        self.shared.invalidate(Instant::now());
+    }
+
+    /// What happens from now on. Nothing is kept for anybody while nobody listens.
+    ///
+    /// ```
+    /// use tower_oauth2::{Token, TokenCache, cache::Event, source_fn};
+    ///
+    /// let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+    /// let mut events = tokens.events();
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// tokens.token().await?;
+    /// drop(tokens);
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         Event::Refreshed { reason, waiters, .. } => println!("a new token ({reason}) for {waiters} callers"),
+    ///         Event::RefreshFailed { error, .. } => println!("no new token: {error}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn events(&self) -> Events {
+        self.feed.subscribe()
     }
 
     /// What has happened so far.
@@ -110,32 +231,35 @@ impl TokenCache {
         self.shared.epoch()
     }
 
-    /// The token with the epoch it is known of, if nothing has to be decided or waited for.
-    pub(crate) fn peek(&self, now: Instant) -> Option<(Grant, u64)> {
+    /// The token with the epoch it is known of, if nothing has to be decided or waited for. For `min_ttl` see
+    /// [`MinTtl`](crate::MinTtl); zero asks for nothing. Whoever keeps the grant has to look whether its lease
+    /// [satisfies](Lease::satisfies) the next demand.
+    pub(crate) fn peek(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
         let locked = self.shared.read();
-        let grant = locked.state.peek(now)?;
+        let grant = locked.state.peek(now, min_ttl)?;
         // Read under the lock, so that it belongs to what was read.
         Some((grant, self.epoch()))
     }
 
     /// As [`peek`](Self::peek), and starts the refresh if it is due; `None` if the caller has to wait.
-    pub(crate) fn try_acquire(&self, now: Instant) -> Option<(Grant, u64)> {
-        self.peek(now).or_else(|| {
-            let due = self.shared.read().state.is_valid(now);
+    pub(crate) fn try_acquire(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
+        self.peek(now, min_ttl).or_else(|| {
+            let due = self.shared.read().state.serves(now, min_ttl);
             // Read before the step: a change in between costs one more look, never a stale answer.
             let epoch = self.epoch();
-            let Some(Step::Use(grant)) = due.then(|| self.shared.step(now)) else { return None };
+            let Some(Step::Use(grant)) = due.then(|| self.shared.step(now, min_ttl)) else { return None };
             Some((grant, epoch))
         })
     }
 
-    pub(crate) async fn acquire(&self) -> Result<Grant, Error> {
+    pub(crate) async fn acquire(&self, min_ttl: Duration) -> Result<Grant, Error> {
         // A hit must not take the lock alone, nor make every service clone look again.
-        if let Some((grant, _)) = self.peek(Instant::now()) {
+        if let Some((grant, _)) = self.peek(Instant::now(), min_ttl) {
             return Ok(grant);
         }
-        for _ in 0..MAX_TAKEOVERS {
-            let waiter = match self.shared.step(Instant::now()) {
+        for takeovers in 0..MAX_TAKEOVERS {
+            let now = Instant::now();
+            let waiter = match self.shared.step(now, min_ttl) {
                 Step::Use(grant) => return Ok(grant),
                 Step::Fail(error) => return Err(error),
                 Step::Wait(waiter) => waiter,
@@ -143,10 +267,16 @@ impl TokenCache {
             if Handle::try_current().is_err() {
                 return Err(Error::new(Kind::NoRuntime));
             }
+            if takeovers == 0 {
+                self.shared.wait(now);
+            }
             match waiter.landing().await {
                 Some(Landing::Token(grant)) => return Ok(grant),
-                Some(Landing::Failed(error)) => return Err(error),
-                // The flight was abandoned, or brought what was refused meanwhile: decide anew.
+                // A token that was refused, while no other could be had, is better than none again.
+                Some(Landing::Failed(error)) => {
+                    return self.peek(Instant::now(), min_ttl).map(|(grant, _)| grant).ok_or(error);
+                }
+                // The flight was abandoned, or brought what was refused or invalidated meanwhile: decide anew.
                 Some(Landing::Superseded) | None => {}
             }
         }

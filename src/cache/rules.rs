@@ -17,7 +17,7 @@ pub(super) struct Rules {
     pub(super) max_retry_after: Duration,
 }
 
-/// Doubles from `base` to `cap`.
+/// Grows from `base` to `cap`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     pub(super) base: Duration,
@@ -46,7 +46,7 @@ impl Default for Rules {
             min_interval: Duration::from_secs(1),
             fetch_timeout: Duration::from_secs(30),
             flap_interval: Duration::from_secs(10),
-            transient_backoff: Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) },
+            transient_backoff: Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(30) },
             permanent_backoff: Backoff { base: Duration::from_secs(60), cap: Duration::from_secs(15 * 60) },
             max_retry_after: Duration::from_secs(60 * 60),
         }
@@ -62,14 +62,32 @@ impl Backoff {
         Self { base, cap: cap.clamp(base, MAX_LIFETIME) }
     }
 
-    /// The upper end after the `failures`-th failure in a row, counted from 1.
+    /// The pause after the `failures`-th failure in a row, counted from 1, where each is twice as long as the one before.
     pub(super) fn after(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        self.base.saturating_mul(1 << doublings).min(self.cap)
+        self.times(1 << failures.saturating_sub(1).min(31))
+    }
+
+    /// The pause after the `failures`-th failure in a row, counted from 1, for what may pass at any time. `jitter` is in
+    /// 0.0..1.0.
+    ///
+    /// Full jitter spreads a fleet once, and a steady beat keeps it spread. Full jitter for ever would ask twice as often,
+    /// and doubling for ever would notice too late that the issuer is back.
+    pub(super) fn beat(&self, failures: u32, jitter: f64) -> Duration {
+        let bound = |failures: u32| self.times(1 << (2 * failures.saturating_sub(1).min(15)));
+        if failures > 1 && bound(failures - 1) == self.cap {
+            self.cap.mul_f64(1.0 - BEAT_SPREAD * jitter)
+        } else {
+            bound(failures).mul_f64(jitter)
+        }
+    }
+
+    fn times(&self, factor: u32) -> Duration {
+        self.base.saturating_mul(factor).min(self.cap)
     }
 }
 
 const MAX_MARGIN: Duration = Duration::from_secs(5 * 60);
+const BEAT_SPREAD: f64 = 0.05;
 
 #[cfg(test)]
 mod tests {
@@ -101,5 +119,27 @@ mod tests {
         let backoff = Rules::default().permanent_backoff;
         let steps: Vec<_> = [1, 2, 3, 4, 5, 6, 40, u32::MAX].map(|n| backoff.after(n).as_secs()).into();
         assert_eq!(steps, [60, 120, 240, 480, 900, 900, 900, 900]);
+    }
+
+    #[test]
+    fn a_beat_is_full_jitter_that_grows_fourfold_until_the_cap_and_steady_from_then_on() {
+        let ends = |backoff: Backoff, failures| [1.0, 0.0].map(|jitter| backoff.beat(failures, jitter).as_secs_f64());
+        let usual = Rules::default().transient_backoff;
+        for (failures, [one, zero]) in [
+            (1, [2.0, 0.0]),
+            (2, [8.0, 0.0]),
+            (3, [30.0, 0.0]),
+            (4, [28.5, 30.0]),
+            (5, [28.5, 30.0]),
+            (17, [28.5, 30.0]),
+            (u32::MAX, [28.5, 30.0]),
+        ] {
+            assert_eq!(ends(usual, failures), [one, zero], "failure {failures}");
+        }
+        let constant = Backoff { base: secs(10), cap: secs(10) };
+        assert_eq!(ends(constant, 1), [10.0, 0.0]);
+        assert_eq!(ends(constant, 2), [9.5, 10.0]);
+        let steep = Backoff { base: Duration::from_millis(100), cap: MAX_LIFETIME };
+        assert_eq!(steep.beat(u32::MAX - 1, 0.0), MAX_LIFETIME);
     }
 }

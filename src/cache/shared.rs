@@ -1,4 +1,4 @@
-//! The state machine behind its lock, with what it needs of the world: the source, a runtime, counters and events.
+//! The state machine behind its lock, with what it needs of the world: the source, a runtime, and who hears of it.
 
 use std::{
     fmt,
@@ -7,13 +7,14 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
-use tracing::{debug, warn};
 
 use super::{
+    events::{Feed, RejectionOutcome},
+    fact::{Fact, Flown},
     flight::{self, Landings},
     lease::{Grant, Refuse},
     rules::Rules,
-    state::{Decision, Landing, Launch, Rejection, State},
+    state::{Decision, Departure, Landing, Launch, State},
     stats::{Counters, Stats},
     sync::{AtomicU64, RwLock, RwLockReadGuard, watch},
 };
@@ -27,7 +28,8 @@ pub(crate) struct Shared {
     locked: RwLock<Locked>,
     /// Moves with every change behind the lock, so that a service clone can tell that its snapshot still holds.
     epoch: AtomicU64,
-    counters: Counters,
+    pub(super) counters: Counters,
+    pub(super) feed: Weak<Feed>,
 }
 
 pub(super) struct Locked {
@@ -52,7 +54,7 @@ pub(super) struct Waiter {
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new(source: Arc<dyn ErasedSource>, rules: Rules, seed: Option<u64>) -> Self {
+    pub(super) fn new(source: Arc<dyn ErasedSource>, rules: Rules, seed: Option<u64>, feed: Weak<Feed>) -> Self {
         let locked = Locked { state: State::new(rules, seed), landings: watch::channel(None).1 };
         Self {
             source,
@@ -60,6 +62,7 @@ impl Shared {
             locked: RwLock::new(locked),
             epoch: AtomicU64::new(0),
             counters: Counters::default(),
+            feed,
         }
     }
 
@@ -85,8 +88,8 @@ impl Shared {
     }
 
     /// Decides for one caller, and starts the flight if that falls to it.
-    pub(super) fn step(self: &Arc<Self>, now: Instant) -> Step {
-        let (step, departure) = self.update(|locked| match locked.state.decide(now) {
+    pub(super) fn step(self: &Arc<Self>, now: Instant, min_ttl: Duration) -> Step {
+        let (step, departure) = self.update(|locked| match locked.state.decide(now, min_ttl) {
             Decision::Fresh(grant) => (Step::Use(grant), None),
             Decision::Stale(grant, orders) => (Step::Use(grant), Some(locked.open(orders))),
             Decision::Fail(error) => (Step::Fail(error), None),
@@ -98,41 +101,48 @@ impl Shared {
             }
         });
         let Some((orders, landings)) = departure else { return step };
-        match (flight::launch(self, orders, landings), step) {
+        match (flight::launch(self, &orders, landings), step) {
             // Without a runtime a valid token is still a valid token.
             (Err(error), Step::Wait(_)) => Step::Fail(error),
             (_, step) => step,
         }
     }
 
-    /// Whether the token request is to be made.
-    pub(super) fn depart(&self, flight: u64) -> bool {
-        let departs = self.update(|locked| locked.state.depart(flight, Instant::now()));
-        if departs {
-            self.counters.request();
-        }
-        departs
+    /// Says that a caller has to wait.
+    pub(super) fn wait(&self, now: Instant) {
+        self.tell(&Fact::Waited, now);
     }
 
-    pub(super) fn land(self: &Arc<Self>, flight: u64, reason: &str, result: Result<Token, Error>) -> Landing {
+    /// `None` if the token request is not to be made.
+    pub(super) fn depart(&self, flight: u64) -> Option<Departure> {
+        let now = Instant::now();
+        let departure = self.update(|locked| locked.state.depart(flight, now))?;
+        self.tell(&Fact::Departed, now);
+        Some(departure)
+    }
+
+    pub(super) fn land(self: &Arc<Self>, flight: u64, departure: &Departure, result: Result<Token, Error>) -> Landing {
         let now = Instant::now();
         let itself = Arc::downgrade(self);
         let cache: Weak<dyn Refuse> = itself;
-        let landing = self.update(|locked| locked.state.land(flight, result, now, &cache));
-        match &landing {
-            Landing::Token(Grant { lease, .. }) => {
-                self.counters.mint();
-                let expires_in = lease.expires_at().saturating_duration_since(now);
-                debug!(reason, generation = lease.generation(), ?expires_in, "token refreshed");
-            }
-            Landing::Failed(error) => {
-                self.counters.fail();
-                let wait = error.retry_at().map(|at| at.saturating_duration_since(now));
-                warn!(reason, %error, transient = error.is_transient(), code = error.oauth_code(), ?wait, "token refresh failed, cooling down");
-            }
-            Landing::Superseded => debug!("token dropped: rejected or replaced by a newer one while it was under way"),
-        }
+        let (waiters, landing) = self.update(|locked| {
+            let waiters = locked.state.waiters(flight);
+            (waiters, locked.state.land(flight, result, now, &cache))
+        });
+        let took = now.saturating_duration_since(departure.at);
+        let flown = Flown { reason: departure.reason, took, waiters };
+        let fact = match &landing {
+            Landing::Token(Grant { lease, .. }) => Fact::Refreshed(flown, lease),
+            Landing::Failed(error) => Fact::Failed(flown, error),
+            Landing::Superseded => Fact::Superseded(flown),
+        };
+        self.tell(&fact, now);
         landing
+    }
+
+    pub(super) fn invalidate(&self, now: Instant) {
+        self.update(|locked| locked.state.invalidate());
+        self.tell(&Fact::Invalidated, now);
     }
 
     pub(super) fn abandon(&self, flight: u64) {
@@ -149,29 +159,17 @@ impl Shared {
 
 impl Refuse for Shared {
     fn refuse(&self, token: &Token, now: Instant) -> bool {
-        let generation = token.generation();
-        let rejection = {
+        let refusal = {
             let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
-            let rejection = locked.state.reject(token, now);
+            let refusal = locked.state.reject(token, now);
             // A late 401, of which there may be thousands, is no reason for every service clone to look again.
-            if rejection == Rejection::Dropped {
+            if refusal.is_news {
                 self.epoch.fetch_add(1, Ordering::Release);
             }
-            rejection
+            refusal
         };
-        match rejection {
-            Rejection::Dropped => {
-                self.counters.reject();
-                let age = now.saturating_duration_since(token.sent_at());
-                debug!(generation, ?age, "token rejected");
-                true
-            }
-            Rejection::Superseded => true,
-            Rejection::Kept => {
-                debug!(generation, "token rejected, and kept: a new one would not help, or cannot be had now");
-                false
-            }
-        }
+        self.tell(&Fact::Rejected(token, refusal), now);
+        refusal.outcome != RejectionOutcome::Kept
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -195,6 +196,27 @@ fn a_runtime_that_takes_no_task_costs_no_request() {
 }
 
 #[test]
+fn nothing_that_was_asked_for_before_an_invalidation_comes_after_it() {
+    check("invalidate", |runtime| {
+        let (tokens, issuer, _) = warm(runtime);
+        pass(TO_REFRESH);
+        let asker = issuer.clone();
+        let others = [
+            spawn(&tokens, |tokens| drop(get(tokens))),
+            spawn(&tokens, move |tokens| {
+                let before = asker.asked.load(Ordering::Relaxed);
+                tokens.invalidate();
+                let number: u64 = get(tokens).secret().trim_start_matches('t').parse().unwrap();
+                assert!(number > before, "t{number} was asked for before");
+            }),
+        ];
+        get(&tokens);
+        join(others);
+        assert!((2..=3).contains(&issuer.asked()));
+    });
+}
+
+#[test]
 fn no_service_that_can_know_better_sends_a_refused_token() {
     check("snapshot", |runtime| {
         let (tokens, issuer, first) = warm(runtime);
@@ -220,12 +242,8 @@ fn no_service_that_can_know_better_sends_a_refused_token() {
             }
         });
         let known = refused.load(Ordering::Acquire) == 1;
-        assert!(
-            !known
-                || tokens
-                    .peek(tokio::time::Instant::now())
-                    .is_none_or(|(grant, _)| grant.lease.token().generation() != first.generation())
-        );
+        let seen = tokens.peek(Instant::now(), Duration::ZERO);
+        assert!(!known || seen.is_none_or(|(grant, _)| grant.lease.generation() != first.generation()));
         send(&mut third, "");
         caller.join().unwrap();
         other.join().unwrap();

@@ -20,7 +20,7 @@ fn a_flight_that_nobody_drives_is_taken_over() {
 fn a_late_token_does_not_replace_a_newer_one() {
     let mut cache = Cache::new(0);
     let dead = cache.launch(0.0);
-    assert!(cache.state.depart(dead.flight, cache.at(0.0)));
+    assert!(cache.state.depart(dead.flight, cache.at(0.0)).is_some());
     cache.mint("newer", 100, 60.0);
     let (late, now) = (token("late", 100).issued_at(cache.at(0.0)), cache.at(60.1));
     assert!(matches!(cache.state.land(dead.flight, Ok(late), now, &nobody()), Landing::Superseded));
@@ -31,12 +31,12 @@ fn a_late_token_does_not_replace_a_newer_one() {
 fn a_flight_departs_once_it_is_driven_unless_it_was_given_up() {
     let mut cache = Cache::new(0);
     let slow = cache.launch(0.0);
-    assert!(cache.state.depart(slow.flight, cache.at(100.0)), "late, and nobody has missed it");
+    assert!(cache.state.depart(slow.flight, cache.at(100.0)).is_some(), "late, and nobody has missed it");
     let Decision::Join(dead_at) = cache.decide(100.0) else { panic!("one flight at a time") };
     assert_eq!(dead_at, cache.at(160.0));
     let next = cache.launch(160.0);
-    assert!(!cache.state.depart(slow.flight, cache.at(160.0)));
-    assert!(cache.state.depart(next.flight, cache.at(160.0)));
+    assert!(cache.state.depart(slow.flight, cache.at(160.0)).is_none());
+    assert!(cache.state.depart(next.flight, cache.at(160.0)).is_some());
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_flight_that_never_departed_does_not_put_off_the_next_one() {
         cache.state.abandon(orders.flight);
     }
     let orders = cache.launch(5.0);
-    assert!(cache.state.depart(orders.flight, cache.at(5.5)));
+    assert!(cache.state.depart(orders.flight, cache.at(5.5)).is_some());
     cache.state.abandon(orders.flight);
     assert_eq!(cache.launch(5.5).not_before, cache.at(6.5), "counted from when it left");
 }
