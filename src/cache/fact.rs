@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, field::debug, warn};
 
 use super::{
     Shared,
@@ -60,8 +60,8 @@ impl Fact<'_> {
             }
             Self::Failed(Flown { reason, took, waiters }, error) => {
                 let (reason, transient, code) = (reason.as_str(), error.is_transient(), error.oauth_code());
-                let wait = error.retry_at().map(|at| at.saturating_duration_since(now));
-                warn!(reason, %error, transient, code, ?took, waiters, ?wait, "token refresh failed, cooling down");
+                let wait = error.retry_at().map(|at| debug(at.saturating_duration_since(now)));
+                warn!(reason, %error, transient, code, ?took, waiters, wait, "token refresh failed, cooling down");
             }
             Self::Superseded(Flown { reason, took, waiters }) => {
                 let reason = reason.as_str();
