@@ -3,6 +3,8 @@
 //! Locks and atomics are the checker's. A channel is a slot behind a lock of the checker's. A task is a thread that polls it. The clock is tokio's, paused; whoever sleeps moves it. The checkers run
 //! their threads as coroutines of one thread, so that all of them are inside of the runtime that the test has entered.
 
+#![allow(clippy::disallowed_types, clippy::unwrap_used, reason = "tests, and how long they take")]
+
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
@@ -72,10 +74,9 @@ struct Signal {
 
 impl Handle {
     pub(in crate::cache) fn try_current() -> Result<Self, ()> {
-        RUNTIME.with_borrow(|runtime| runtime.clone()).map(|runtime| Self { runtime }).ok_or(())
+        RUNTIME.with_borrow(Clone::clone).map(|runtime| Self { runtime }).ok_or(())
     }
 
-    #[allow(clippy::needless_pass_by_value, reason = "as tokio's")]
     pub(in crate::cache) fn spawn(self, future: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(Box::pin(future));
     }
@@ -154,6 +155,7 @@ pub(in crate::cache) mod watch {
     use std::{
         future::poll_fn,
         mem,
+        ops::Deref,
         sync::Arc,
         task::{Poll, Waker},
     };
@@ -169,6 +171,9 @@ pub(in crate::cache) mod watch {
         slot: Arc<Mutex<Slot<T>>>,
     }
 
+    /// No lock is held for it, unlike tokio's: it is to be cloned at once.
+    pub(in crate::cache) struct Ref<T>(T);
+
     struct Slot<T> {
         value: T,
         closed: bool,
@@ -180,12 +185,20 @@ pub(in crate::cache) mod watch {
         (Sender { slot: Arc::clone(&slot) }, Receiver { slot })
     }
 
+    impl<T> Deref for Ref<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
     impl<T: Clone> Receiver<T> {
-        pub(in crate::cache) async fn wait_for(&mut self, mut f: impl FnMut(&T) -> bool) -> Result<T, ()> {
+        pub(in crate::cache) async fn wait_for(&mut self, mut f: impl FnMut(&T) -> bool) -> Result<Ref<T>, ()> {
             poll_fn(|cx| {
                 let mut slot = lock(&self.slot);
                 if f(&slot.value) {
-                    return Poll::Ready(Ok(slot.value.clone()));
+                    return Poll::Ready(Ok(Ref(slot.value.clone())));
                 }
                 if slot.closed {
                     return Poll::Ready(Err(()));
