@@ -4,10 +4,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Request extension: bounds the wait for a token and every wait of the retry policy.
+/// Request extension: by then the response has begun, or the request fails.
 ///
-/// A wait that would end after it is not begun. It does not cut off a request that is under way; stack
-/// [`tower::timeout`](https://docs.rs/tower/latest/tower/timeout/) for that.
+/// It bounds all of it together: the wait for a token, for a service that is ready again, and for the response, each time
+/// that the request is sent, and every wait of a [`RetryPolicy`](crate::retry::RetryPolicy).
+///
+/// * [`OAuth`](crate::OAuth) ends what is pending then, wherever the request goes and whoever put a token on it: the
+///   future of the service underneath is dropped, and an [`Error`](crate::Error) that
+///   [is a timeout](crate::Error::is_timeout) is returned. A `RetryPolicy` hands it on.
+/// * A request that comes by after its deadline is not sent. Neither is one whose token comes after it.
+/// * A `RetryPolicy` begins no wait that would end after it, and returns the last response instead.
+/// * The token request goes on, and serves whoever comes next.
+///
+/// What it does not bound: the body of the response, which is for whoever reads it; what happens before a request comes
+/// by, such as the wait for a service to become ready that is called only then; and a hop to another origin by the
+/// redirect layer of tower-http, which drops the extensions of a request there.
+///
+/// It needs a timer of tokio's as soon as something is waited for: outside of a runtime such a request fails.
 ///
 /// ```
 /// use std::time::Duration;

@@ -39,6 +39,7 @@ pub struct Error {
 struct Inner {
     kind: Kind,
     transient: bool,
+    sign_in: bool,
     retry_after: Option<Duration>,
     source: Option<BoxError>,
 }
@@ -54,16 +55,26 @@ pub(crate) enum Kind {
     Refused { host: Box<str>, status: StatusCode, code: Option<Box<str>>, description: Option<Box<str>> },
     /// The answer of the authorization server cannot be understood.
     Response { host: Box<str>, problem: Cow<'static, str> },
+    /// What the authorization server publishes about itself cannot be used.
+    Metadata { host: Box<str>, problem: Cow<'static, str> },
     /// No answer arrived.
     Transport { host: Box<str> },
+    /// A secret could not be looked up.
+    Secret(Cow<'static, str>),
+    /// A new refresh token could not be kept.
+    Persist,
     /// A source outside this crate failed.
     Source,
     /// A source panicked.
     Panicked,
     /// Nothing came in time.
     Timeout { what: &'static str, after: Duration },
+    /// The deadline of a request came first.
+    Deadline { sent: bool },
     /// There is no tokio runtime to run the token request on.
     NoRuntime,
+    /// There is no tokio runtime to keep a deadline with.
+    NoTimer,
     /// Flight after flight was abandoned, or brought what had been refused.
     Abandoned,
 }
@@ -102,12 +113,18 @@ impl Error {
 
     /// Whether time ran out, rather than somebody said no.
     pub fn is_timeout(&self) -> bool {
-        matches!(self.inner.kind, Kind::Timeout { .. })
+        matches!(self.inner.kind, Kind::Timeout { .. } | Kind::Deadline { .. })
     }
 
     /// Whether a setting is wrong: nothing has been sent.
     pub fn is_config(&self) -> bool {
         matches!(self.inner.kind, Kind::Config(_))
+    }
+
+    /// Whether a refresh token is used up or was revoked, so that the user has to sign in again; see
+    /// [`RefreshToken`](crate::grant::RefreshToken).
+    pub fn requires_sign_in(&self) -> bool {
+        self.inner.sign_in
     }
 
     /// The `error` code of the token response (RFC 6749 §5.2), such as `invalid_client`.
@@ -138,7 +155,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: Kind) -> Self {
-        let inner = Inner { kind, transient: false, retry_after: None, source: None };
+        let inner = Inner { kind, transient: false, sign_in: false, retry_after: None, source: None };
         Self { inner: Arc::new(inner), retry_at: None }
     }
 
@@ -146,8 +163,17 @@ impl Error {
         Self::new(Kind::Config(problem.into()))
     }
 
+    /// `sent` says whether this attempt was.
+    pub(crate) fn deadline(sent: bool) -> Self {
+        Self::new(Kind::Deadline { sent }).with_transient(true)
+    }
+
     pub(crate) fn with_transient(self, transient: bool) -> Self {
         self.rebuild(|inner| inner.transient = transient)
+    }
+
+    pub(crate) fn with_sign_in(self) -> Self {
+        self.rebuild(|inner| inner.sign_in = true)
     }
 
     pub(crate) fn with_source(self, source: impl Into<BoxError>) -> Self {
@@ -172,21 +198,27 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner.kind {
-            Kind::Config(problem) | Kind::Token(problem) => f.write_str(problem),
+            Kind::Config(problem) | Kind::Token(problem) | Kind::Secret(problem) => f.write_str(problem),
             Kind::Refused { host, status, code, description } => {
                 write!(f, "{host} refused the token request with {status}")?;
                 match (code, description) {
                     (Some(code), Some(description)) => write!(f, " ({code}: {description})"),
                     (Some(only), None) | (None, Some(only)) => write!(f, " ({only})"),
                     (None, None) => Ok(()),
-                }
+                }?;
+                if self.inner.sign_in { f.write_str("; the user has to sign in again") } else { Ok(()) }
             }
             Kind::Response { host, problem } => write!(f, "the token response of {host} {problem}"),
+            Kind::Metadata { host, problem } => write!(f, "the metadata of {host} {problem}"),
             Kind::Transport { host } => write!(f, "the token request to {host} got no answer"),
+            Kind::Persist => f.write_str("the new refresh token could not be kept"),
             Kind::Source => f.write_str("the token source failed"),
             Kind::Panicked => f.write_str("the token source panicked"),
             Kind::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
+            Kind::Deadline { sent: true } => f.write_str("the deadline of the request passed before its answer came"),
+            Kind::Deadline { sent: false } => f.write_str("the deadline of the request passed before it was sent"),
             Kind::NoRuntime => f.write_str("a token is needed outside of a tokio runtime"),
+            Kind::NoTimer => f.write_str("a request with a deadline waits outside of a tokio runtime"),
             Kind::Abandoned => f.write_str("the token request was given up, again and again, before its answer came"),
         }
     }

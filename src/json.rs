@@ -23,7 +23,7 @@ pub(crate) struct Found<'a> {
 
 /// The member `name` of the object in `text`. `None` if there is none, or it is not a `T`.
 pub(crate) fn member<T: DeserializeOwned>(text: &[u8], name: &str) -> Option<T> {
-    at(text, &Pointer(vec![name.to_owned()]))
+    at(text, &Pointer::member(name))
 }
 
 /// The value at `pointer` of `text`. `None` if there is none, or it is not a `T`.
@@ -85,6 +85,17 @@ impl Pointer {
         }
         let steps = text.strip_prefix('/')?.split('/');
         Some(Self(steps.map(|step| step.replace("~1", "/").replace("~0", "~")).collect()))
+    }
+
+    /// The member `name` of the whole text.
+    pub(crate) fn member(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
+    /// The member `name` of what is at this place.
+    pub(crate) fn child(mut self, name: &str) -> Self {
+        self.0.push(name.to_owned());
+        self
     }
 
     /// Writes `value` at this place of `target`, making the objects on the way. `false` if something else is there.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use crate::{
-    cache::TokenCache,
+    caches::Tokens,
     error::Error,
     origin::Origin,
     service::{Binding, OAuth},
@@ -19,6 +19,12 @@ use crate::{
 /// Timeouts for one attempt belong inside it, so that the wait for a token does not count. A redirect layer belongs
 /// outside: each hop then comes by here. One inside keeps the token to its origin as well, if it removes credentials as
 /// tower-http's does, but the 401 of a stranger that it was sent to would count as a refusal of the token.
+///
+/// # Tokens
+///
+/// One [`TokenCache`](crate::TokenCache), whose token goes on every request, or [`TokenCaches`](crate::TokenCaches), of
+/// which each request chooses one by the [`TokenKey`](crate::TokenKey) among its extensions. A request without a key where
+/// one is needed is not sent, and neither is one with a key that would not count: its token might be somebody else's.
 ///
 /// # Origins
 ///
@@ -63,7 +69,7 @@ impl OAuthLayer {
     ///
     /// If `origin` is not an absolute http or https URL, carries credentials, or is http and not loopback (`localhost`,
     /// `127.0.0.0/8`, `[::1]`): anybody on the way could read the token (RFC 6750 §5.3).
-    pub fn for_origin(origin: impl AsRef<str>, tokens: TokenCache) -> Result<Self, Error> {
+    pub fn for_origin(origin: impl AsRef<str>, tokens: impl Into<Tokens>) -> Result<Self, Error> {
         Self::for_origins([origin], tokens)
     }
 
@@ -72,7 +78,10 @@ impl OAuthLayer {
     /// # Errors
     ///
     /// As [`for_origin`](Self::for_origin), of the first that will not do; if there are none.
-    pub fn for_origins<O: AsRef<str>>(origins: impl IntoIterator<Item = O>, tokens: TokenCache) -> Result<Self, Error> {
+    pub fn for_origins<O: AsRef<str>>(
+        origins: impl IntoIterator<Item = O>,
+        tokens: impl Into<Tokens>,
+    ) -> Result<Self, Error> {
         let secure = |origin: O| {
             let origin = Origin::parse(origin.as_ref())?;
             if origin.is_trustworthy() {
@@ -86,7 +95,7 @@ impl OAuthLayer {
         if origins.is_empty() {
             return Err(Error::config("a layer without an origin would never send its token"));
         }
-        Ok(Self::new(Some(origins), tokens))
+        Ok(Self::new(Some(origins), tokens.into()))
     }
 
     /// Sends the token to one http origin that is not loopback: everybody on the way to it can read the token.
@@ -96,15 +105,15 @@ impl OAuthLayer {
     /// # Errors
     ///
     /// If `origin` is not an absolute http or https URL, or carries credentials.
-    pub fn danger_plain_http_origin(origin: impl AsRef<str>, tokens: TokenCache) -> Result<Self, Error> {
-        Ok(Self::new(Some(vec![Origin::parse(origin.as_ref())?]), tokens))
+    pub fn danger_plain_http_origin(origin: impl AsRef<str>, tokens: impl Into<Tokens>) -> Result<Self, Error> {
+        Ok(Self::new(Some(vec![Origin::parse(origin.as_ref())?]), tokens.into()))
     }
 
     /// Sends the token to wherever a request goes: a redirect, a `next` link or a mistaken URL hands it to a stranger.
     ///
     /// For a client that can reach one origin only.
-    pub fn danger_any_origin(tokens: TokenCache) -> Self {
-        Self::new(None, tokens)
+    pub fn danger_any_origin(tokens: impl Into<Tokens>) -> Self {
+        Self::new(None, tokens.into())
     }
 
     /// How long a request waits for a token in all when there is no valid one; its [`Deadline`](crate::Deadline) counts if it
@@ -114,7 +123,7 @@ impl OAuthLayer {
         self
     }
 
-    fn new(origins: Option<Vec<Origin>>, tokens: TokenCache) -> Self {
+    fn new(origins: Option<Vec<Origin>>, tokens: Tokens) -> Self {
         Self { binding: Arc::new(Binding { tokens, origins, acquire_timeout: Duration::from_secs(10) }) }
     }
 }

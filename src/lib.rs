@@ -45,19 +45,26 @@
 //! cancels it nor loses its result. No task runs while nobody asks for anything.
 //!
 //! **When the authorization server fails.** All who wait get the same [`Error`]. A token that has not expired stays in
-//! use. The server is asked again after a back-off. Where the failure may pass: random up to 2 s, then 8 s, then 30 s, and
-//! from then on every 28.5 to 30 s, or as long as its `Retry-After` says; so that an outage costs the source at most 25 requests
-//! in ten minutes, whatever the load, and its end is noticed within 30 s. Where it will not pass, as with a wrong secret:
-//! 60 s doubling to 15 min. Until then those without a token get the stored error at once, with [`Error::retry_at`].
+//! use. The server is asked again after a back-off. Where the failure may pass: random up to 2 s, then 8 s, then 30 s,
+//! and from then on every 28.5 to 30 s, or as long as its `Retry-After` says; so that an outage costs the source at
+//! most 25 requests in ten minutes, whatever the load, and its end is noticed within 30 s. Where it will not pass, as
+//! with a wrong secret: 60 s doubling to 15 min. Until then those without a token get the stored error at once, with
+//! [`Error::retry_at`].
 //!
 //! **When the API refuses the token.** A 401 makes the cache drop *that* token: a late 401 for an older one harms nothing,
 //! and a thousand of them cost one token request. A challenge that says `insufficient_scope` does not. A token that is
-//! refused again within 10 s stays, and the 401 goes to the caller: what refuses fresh tokens does not want a fresh token. One
-//! that is refused while the authorization server fails serves until that can be asked again.
+//! refused again within 10 s stays, and the 401 goes to the caller: what refuses fresh tokens does not want a fresh
+//! token. One that is refused while the authorization server fails serves until that can be asked again.
 //!
 //! **What is sent again.** A 401 once, with the new token, whatever the method. Anything else as the table in [`retry`]
 //! says: what the server cannot have acted on, and what may be done twice; four times in all, with full jitter, within
 //! 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it was.
+//!
+//! **Whose token it is.** That of the one cache; or, with [`TokenCaches`], that of the cache that the [`TokenKey`] of the
+//! request names. A request that does not name one is not sent.
+//!
+//! **How long it all may take.** As long as the [`Deadline`] of a request says, which bounds all of this together until the
+//! response begins; without one, each part has its own limit, and sending has that of the client underneath.
 //!
 //! **Where a token goes.** To the origins it is bound to (scheme, host and port), over https or loopback, in exactly one
 //! `Authorization` header that is marked sensitive; a request that has one already keeps its own. A redirect or a `next`
@@ -74,7 +81,7 @@
 //! | follow redirect | outside of `OAuthLayer`: each hop gets a token if it goes to an origin the token is for. Inside none leaks either, but a stranger's 401 would count against the token |
 //! | **`RetryLayer`** | outside of **`OAuthLayer`**: the other way round a replay would carry the refused token |
 //! | concurrency and rate limits | inside: what waits for a token, or backs off, holds no place |
-//! | timeout | inside for one attempt, outside for the whole |
+//! | timeout | inside for one attempt; for the whole outside, or a [`Deadline`] on the request |
 //! | decompression | inside, next to the client |
 //!
 //! `cargo run --example compose` has them all.
@@ -86,6 +93,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `client` | [`client::HttpsClient`], on hyper-util and rustls; [`retry`] knows its errors |
+//! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
+//! | `metrics` | counters, histograms and gauges of every cache; see [below](#metrics) |
 //! | `testing` | [`testing`]: an authorization server and an analytics API, in process, to test clients with |
 //!
 //! # Events
@@ -96,16 +105,35 @@
 //! `retrying`, `retrying the token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
 //! (at `debug`, where nothing was tried), `asking for the page again`. Their fields
 //! are numbers, names and errors, never a secret.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, on the [`metrics`](https://docs.rs/metrics) facade. `cache` is the cache's
+//! [name](cache::Builder::name); the other labels have the values that are listed. Times are in seconds. Install the
+//! recorder before the first request.
+//!
+//! | name | kind | labels | what it tells |
+//! |---|---|---|---|
+//! | `tower_oauth2_requests_total` | counter | `cache`, `outcome`: `hit`, `stale`, `waited`, `failed`, `gave_up` | requests, and calls of [`TokenCache::token`], by how they came by a token: at once, at once while it is being replaced, after a wait, not at all, or dropped while they waited |
+//! | `tower_oauth2_wait_seconds` | histogram | `cache`, `outcome`: `waited`, `failed`, `gave_up` | how long they waited |
+//! | `tower_oauth2_refreshes_total` | counter | `cache`, `reason`: as [`Reason`](cache::Reason), `outcome`: `refreshed`, `transient`, `permanent`, `superseded` | token requests |
+//! | `tower_oauth2_refresh_seconds` | histogram | `cache`, `outcome` | how long the source took |
+//! | `tower_oauth2_refresh_waiters` | histogram | `cache` | how many waited for one token request |
+//! | `tower_oauth2_rejections_total` | counter | `cache`, `outcome`: as [`RejectionOutcome`](cache::RejectionOutcome) | tokens that a resource server refused |
+//! | `tower_oauth2_rejected_token_age_seconds` | histogram | `cache` | how old they were |
+//! | `tower_oauth2_token_expires_at_seconds` | gauge | `cache` | when the token expires, since 1970: subtract the time of now to have what is left |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]
 
 pub mod cache;
+pub mod caches;
 mod causes;
 pub mod challenge;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
+pub mod cxone;
 mod deadline;
 mod encode;
 mod error;
@@ -130,6 +158,7 @@ mod token;
 
 pub use self::{
     cache::TokenCache,
+    caches::{TokenCaches, TokenKey},
     deadline::Deadline,
     error::Error,
     layer::OAuthLayer,

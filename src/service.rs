@@ -14,8 +14,11 @@ use tower_service::Service;
 
 use crate::{
     cache::{Grant, Lease, TokenCache},
+    caches::{Choice, Tokens},
     deadline::Deadline,
-    future::{Patience, ResponseFuture},
+    error::Error,
+    future::{Demand, ResponseFuture, Waiting},
+    min_ttl::MinTtl,
     origin::Origin,
 };
 
@@ -29,6 +32,10 @@ use crate::{
 ///   request on: it has a copy of its own by then. A fresh one reads the cache under a lock that is shared by all readers.
 /// * Without one, the readiness of the inner service is given up, so that no permit of it is held while the issuer is
 ///   asked; then a clone of it is made ready and called.
+/// * If the layer has many tokens, a request chooses by its [`TokenKey`](crate::TokenKey). It reads two locks then, which
+///   are shared by all readers, and allocates no more.
+/// * A request with a [`MinTtl`] does not start with a token that is about to end.
+/// * A request with a [`Deadline`] fails at it, wherever it goes, as long as no response has begun.
 /// * No token, no request: the future fails with [`Error`](crate::Error) inside of the [`BoxError`].
 /// * A 401 to a request that carried the token makes the cache drop it, unless the challenge says
 ///   `insufficient_scope`, and is marked with [`TokenRejected`](crate::TokenRejected). This service never sends twice.
@@ -45,7 +52,7 @@ pub struct OAuth<S> {
 /// What all services of a layer share.
 #[derive(Clone, Debug)]
 pub(crate) struct Binding {
-    pub(crate) tokens: TokenCache,
+    pub(crate) tokens: Tokens,
     /// `None` binds to every origin.
     pub(crate) origins: Option<Vec<Origin>>,
     pub(crate) acquire_timeout: Duration,
@@ -88,29 +95,15 @@ impl<S> OAuth<S> {
     pub fn into_inner(self) -> S {
         self.inner
     }
+}
 
-    /// The token, if the request need not wait for it.
-    fn lease(&mut self, now: Instant) -> Option<Arc<Lease>> {
-        let tokens = &self.binding.tokens;
-        if let Snapshot::Held { grant, epoch } = &self.snapshot {
-            if *epoch == tokens.epoch() && now < grant.recheck_at {
-                return Some(Arc::clone(&grant.lease));
-            }
-        }
-        let (grant, epoch) = tokens.try_acquire(now, Duration::ZERO)?;
-        self.snapshot = match mem::replace(&mut self.snapshot, Snapshot::Used) {
-            Snapshot::Empty => return Some(grant.lease),
-            Snapshot::Held { grant: held, .. } if held.lease.generation() == grant.lease.generation() => {
-                Snapshot::Held { grant: Grant { lease: held.lease, ..grant }, epoch }
-            }
-            Snapshot::Held { .. } | Snapshot::Used => {
-                Snapshot::Held { grant: Grant { lease: Arc::new(grant.lease.detached()), ..grant }, epoch }
-            }
-        };
-        match &self.snapshot {
-            Snapshot::Held { grant, .. } => Some(Arc::clone(&grant.lease)),
-            Snapshot::Empty | Snapshot::Used => None,
-        }
+impl<S: Clone> OAuth<S> {
+    /// Drops the service that was made ready: a concurrency limit would otherwise count a request that is not sent, or that
+    /// waits for the issuer. What stays, and what is returned, are clones that nobody has polled yet.
+    fn give_up_readiness(&mut self) -> S {
+        let clone = self.inner.clone();
+        drop(mem::replace(&mut self.inner, clone.clone()));
+        clone
     }
 }
 
@@ -129,21 +122,35 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let deadline = request.extensions().get().map(Deadline::instant);
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.give_up_readiness();
+            return ResponseFuture::refused(Error::deadline(false));
+        }
         if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
-            return ResponseFuture::sending(self.inner.call(request), None);
+            return ResponseFuture::sending(self.inner.call(request), None, deadline);
         }
+        let min_ttl = request.extensions().get().map_or(Duration::ZERO, MinTtl::duration);
+        let tokens = match self.binding.tokens.choose(request.extensions()) {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                self.give_up_readiness();
+                return ResponseFuture::refused(error);
+            }
+        };
         let now = Instant::now();
-        if let Some(lease) = self.lease(now) {
+        let lease = match &tokens {
+            Choice::Only(tokens) => self.snapshot.lease(tokens, now, min_ttl),
+            Choice::Keyed(tokens) => tokens.try_acquire(now, min_ttl).map(|(grant, _)| grant.lease),
+        };
+        if let Some(lease) = lease {
+            tokens.as_cache().served(&lease, now);
             request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
-            return ResponseFuture::sending(self.inner.call(request), Some(lease));
+            return ResponseFuture::sending(self.inner.call(request), Some(lease), deadline);
         }
-        // The service that was made ready is dropped here: a concurrency limit would otherwise count requests that
-        // wait for the issuer. What stays, and what the future calls, are clones that nobody has polled yet.
-        let clone = self.inner.clone();
-        drop(mem::replace(&mut self.inner, clone.clone()));
-        let deadline = request.extensions().get::<Deadline>().map(Deadline::instant);
-        let patience = Patience { left: self.binding.acquire_timeout, deadline };
-        ResponseFuture::waiting(self.binding.tokens.clone(), clone, request, patience)
+        let demand = Demand { min_ttl, deadline, patience: self.binding.acquire_timeout };
+        let tokens = tokens.into_cache();
+        ResponseFuture::waiting(Waiting::new(tokens, self.give_up_readiness(), request, demand))
     }
 }
 
@@ -156,5 +163,32 @@ impl<S: Clone> Clone for OAuth<S> {
 impl<S: fmt::Debug> fmt::Debug for OAuth<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuth").field("inner", &self.inner).field("binding", &self.binding).finish_non_exhaustive()
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The token, if the request need not wait for it.
+    fn lease(&mut self, tokens: &TokenCache, now: Instant, min_ttl: Duration) -> Option<Arc<Lease>> {
+        if let Self::Held { grant, epoch } = self {
+            if *epoch == tokens.epoch() && now < grant.recheck_at && grant.lease.satisfies(now, min_ttl) {
+                return Some(Arc::clone(&grant.lease));
+            }
+        }
+        let (grant, epoch) = tokens.try_acquire(now, min_ttl)?;
+        *self = match mem::replace(self, Self::Used) {
+            Self::Empty => return Some(grant.lease),
+            Self::Held { grant: held, .. } if held.lease.generation() == grant.lease.generation() => {
+                Self::Held { grant: Grant { lease: held.lease, ..grant }, epoch }
+            }
+            Self::Held { .. } | Self::Used => {
+                Self::Held { grant: Grant { lease: Arc::new(grant.lease.detached()), ..grant }, epoch }
+            }
+        };
+        match self {
+            Self::Held { grant, .. } => Some(Arc::clone(&grant.lease)),
+            Self::Empty | Self::Used => None,
+        }
     }
 }

@@ -113,6 +113,11 @@ impl Token {
         self.inner.issued_at
     }
 
+    /// All of the token response.
+    pub(crate) fn response(&self) -> Option<&[u8]> {
+        self.inner.response.as_ref().map(|response| response.as_slice())
+    }
+
     pub(crate) fn with_response(self, response: Zeroizing<Vec<u8>>) -> Self {
         self.rebuild(|inner| inner.response = Some(response))
     }

@@ -3,16 +3,25 @@
 
 use std::{fmt::Debug, marker::PhantomPinned};
 
+use bytes::Bytes;
 use http::Request;
-use tower::util::BoxCloneSyncService;
+use http_body_util::Full;
+use tower::util::{BoxCloneService, BoxCloneSyncService};
 use tower_oauth2::{
-    Deadline, Error, OAuth, OAuthLayer, SourceFn, Token, TokenCache, TokenRejected, TokenSource,
+    Deadline, Error, MinTtl, OAuth, OAuthLayer, SourceFn, Token, TokenCache, TokenCaches, TokenKey, TokenRejected,
+    TokenSource,
     cache::{Builder, Stats},
+    caches::{self, Tokens},
     challenge::Challenge,
     future::ResponseFuture,
+    grant::{
+        ClientAuth, ClientCredentials, HttpClient, Metadata, RefreshToken, Secret, TokenEndpoint, TokenExchange,
+        TokenRequest,
+    },
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
     retry::{Repeat, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped, Wait},
     source_fn,
+    testing::{Dialect, Issuer, IssuerService, IssuerStats},
 };
 
 type Inner = BoxCloneSyncService<Request<()>, http::Response<()>, tower::BoxError>;
@@ -26,11 +35,43 @@ fn what_is_shared_is_send_sync_unpin_clone_and_debug() {
     shared::<Stats>();
     shared::<Error>();
     shared::<Deadline>();
+    shared::<MinTtl>();
+    shared::<TokenCaches>();
+    shared::<TokenKey>();
+    shared::<Tokens>();
     shared::<Challenge>();
     shared::<OAuthLayer>();
     shared::<OAuth<()>>();
     shared::<OAuth<Inner>>();
     shared::<SourceFn<fn()>>();
+}
+
+#[test]
+fn what_a_grant_is_made_of_is_send_sync_unpin_clone_and_debug() {
+    fn shared<T: Send + Sync + Unpin + Clone + Debug + 'static>() {}
+    fn sources<T: TokenSource + Unpin + Clone + Debug>() {}
+    sources::<TokenRequest>();
+    sources::<ClientCredentials>();
+    sources::<RefreshToken>();
+    sources::<TokenExchange>();
+    shared::<ClientAuth>();
+    shared::<Secret>();
+    shared::<TokenEndpoint>();
+    shared::<Metadata>();
+    shared::<Issuer>();
+    shared::<IssuerService>();
+    shared::<IssuerStats>();
+    shared::<Dialect>();
+}
+
+#[test]
+fn a_token_request_is_sent_with_any_client_that_can_be_cloned_and_sent() {
+    fn client<T: HttpClient>() {}
+    client::<BoxCloneSyncService<Request<Full<Bytes>>, http::Response<Full<Bytes>>, tower::BoxError>>();
+    // Not `Sync`.
+    client::<BoxCloneService<Request<Full<Bytes>>, http::Response<Full<Bytes>>, tower::BoxError>>();
+    fn spawned(_: impl Future<Output = Result<Metadata, Error>> + Send) {}
+    spawned(Metadata::discover(Issuer::new().service(), "https://login.example.com"));
 }
 
 #[test]
@@ -67,6 +108,7 @@ fn a_stream_of_pages_or_items_is_send_sync_unpin_and_debug() {
 fn what_is_used_once_is_send_and_debug() {
     fn sent<T: Send + Debug + 'static>() {}
     sent::<Builder>();
+    sent::<caches::Builder>();
     sent::<ResponseFuture<Inner, ()>>();
 }
 

@@ -18,7 +18,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt};
 use tower_oauth2::{
     Error, OAuthLayer, TokenCache,
     client::HttpsClient,
-    grant::{ClientAuth, ClientCredentials},
+    grant::{ClientAuth, ClientCredentials, TokenEndpoint},
     pager::{Pager, Query, Rule},
     retry::{RetryLayer, RetryPolicy},
     testing::{Analytics, Fault, Issuer},
@@ -203,7 +203,9 @@ fn a_request_made_outside_of_a_runtime_is_answered_inside_of_one() {
 async fn what_the_client_refuses_to_send_is_a_mistake_and_no_outage() {
     let auth = ClientAuth::basic("id", "secret");
     let client = HttpsClient::new().unwrap();
-    let grant = ClientCredentials::danger_plain_http(client, "http://192.0.2.1/token", auth).unwrap();
+    let grant =
+        ClientCredentials::new(client, TokenEndpoint::danger_plain_http("http://192.0.2.1/token").unwrap(), auth)
+            .unwrap();
     let error = TokenCache::new(grant).token().await.unwrap_err();
     assert!(error.is_config() && !error.is_transient(), "{error:?}");
 }

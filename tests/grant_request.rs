@@ -18,7 +18,7 @@ use http::{
 use http_body_util::{BodyExt, Full};
 use tower_oauth2::{
     TokenSource,
-    grant::{ClientAuth, ClientCredentials},
+    grant::{ClientAuth, ClientCredentials, TokenEndpoint},
 };
 use tower_service::Service;
 
@@ -93,7 +93,7 @@ async fn an_empty_scope_leaves_no_trace() {
 
 #[test]
 fn a_parameter_that_is_set_elsewhere_or_twice_is_refused() {
-    let grant = || ClientCredentials::new((), "https://h/", ClientAuth::none("id")).unwrap();
+    let grant = || ClientCredentials::new(Recorder::default(), "https://h/", ClientAuth::none("id")).unwrap();
     for name in [
         "grant_type",
         "client_id",
@@ -115,7 +115,7 @@ fn a_parameter_that_is_set_elsewhere_or_twice_is_refused() {
 
 #[test]
 fn a_token_url_that_would_leak_or_cannot_work_is_refused() {
-    let new = |url: &str| ClientCredentials::new((), url, ClientAuth::basic("id", "secret")).map(drop);
+    let new = |url: &str| ClientCredentials::new(Recorder::default(), url, ClientAuth::basic("id", "secret")).map(drop);
     for url in [
         "http://login.example.com/token",
         "http://10.0.0.1/token",
@@ -156,7 +156,7 @@ fn a_token_url_that_would_leak_or_cannot_work_is_refused() {
 
 #[test]
 fn plain_http_has_to_be_asked_for_by_a_name_that_warns() {
-    let new = |url: &str| ClientCredentials::danger_plain_http((), url, ClientAuth::none("id")).map(drop);
+    let new = |url: &str| TokenEndpoint::danger_plain_http(url).map(drop);
     assert!(new("http://login.mesh.internal/token").is_ok());
     assert!(new("https://login.mesh.internal/token").is_ok());
     assert!(new("http://a:b@login.mesh.internal/token").is_err());
@@ -205,7 +205,7 @@ impl Service<Request<Full<Bytes>>> for Recorder {
     }
 }
 
-type Grant = ClientCredentials<Recorder>;
+type Grant = ClientCredentials;
 
 async fn sent(auth: ClientAuth, set: impl FnOnce(Grant) -> Grant) -> (Parts, String) {
     let recorder = Recorder::default();

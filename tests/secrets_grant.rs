@@ -60,7 +60,7 @@ async fn nothing_that_is_printed_shows_a_secret() {
             write!(shown, "{auth:?} {auth:#?}").unwrap();
             let grant =
                 ClientCredentials::new(issuer(behaviour), "https://login.example.com/t?k=canary", auth).unwrap();
-            let grant = grant.param("password", PARAM).unwrap();
+            let grant = grant.secret_param("password", PARAM).unwrap();
             write!(shown, "{grant:?} {grant:#?}").unwrap();
             match grant.token(None).await {
                 Ok(token) => {

@@ -1,10 +1,11 @@
 //! The limits of a cache.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use super::{
     TokenCache,
     events::Feed,
+    metrics::Meter,
     rules::{Backoff, Rules},
     shared::Shared,
 };
@@ -16,13 +17,14 @@ pub struct Builder {
     source: Arc<dyn ErasedSource>,
     rules: Rules,
     seed: Option<u64>,
+    name: Cow<'static, str>,
 }
 
 // === impl Builder ===
 
 impl Builder {
     pub(super) fn new(source: Arc<dyn ErasedSource>) -> Self {
-        Self { source, rules: Rules::default(), seed: None }
+        Self { source, rules: Rules::default(), seed: None, name: Cow::Borrowed("default") }
     }
 
     /// How long before its expiry a token is replaced, ± 10 % of jitter. Callers go on with it meanwhile.
@@ -87,6 +89,13 @@ impl Builder {
         self
     }
 
+    /// What the cache is called in the log and in metrics, to tell several apart. No secret, and one of few: a metric is kept
+    /// for each. Defaults to `default`.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Makes every jitter repeatable. Defaults to a seed of the system's.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -96,7 +105,9 @@ impl Builder {
     /// The cache. Needs no runtime: nothing is asked, and no task runs, until somebody needs a token.
     pub fn build(self) -> TokenCache {
         let feed = Arc::<Feed>::default();
-        let shared = Arc::new(Shared::new(self.source, self.rules, self.seed, Arc::downgrade(&feed)));
+        let meter = Meter::new(&self.name);
+        let shared = Shared::new(self.source, self.rules, self.seed, self.name, Arc::downgrade(&feed), meter);
+        let shared = Arc::new(shared);
         TokenCache { shared, feed }
     }
 }

@@ -40,7 +40,8 @@ impl Shared {
     /// Not to be called under the lock.
     pub(super) fn tell(&self, fact: &Fact<'_>, now: Instant) {
         self.counters.count(fact);
-        fact.log(now);
+        self.meter.count(fact, now);
+        fact.log(&self.name, now);
         if let Some(feed) = self.feed.upgrade() {
             feed.send(|| fact.event(now));
         }
@@ -50,22 +51,23 @@ impl Shared {
 // === impl Fact ===
 
 impl Fact<'_> {
-    fn log(&self, now: Instant) {
+    fn log(&self, cache: &str, now: Instant) {
         match self {
             Self::Waited | Self::Departed => {}
             Self::Refreshed(Flown { reason, took, waiters }, lease) => {
                 let (reason, generation) = (reason.as_str(), lease.generation());
                 let expires_in = lease.expires_at().saturating_duration_since(now);
-                debug!(reason, generation, ?took, waiters, ?expires_in, "token refreshed");
+                debug!(cache, reason, generation, ?took, waiters, ?expires_in, "token refreshed");
             }
             Self::Failed(Flown { reason, took, waiters }, error) => {
                 let (reason, transient, code) = (reason.as_str(), error.is_transient(), error.oauth_code());
                 let wait = error.retry_at().map(|at| debug(at.saturating_duration_since(now)));
-                warn!(reason, %error, transient, code, ?took, waiters, wait, "token refresh failed, cooling down");
+                warn!(cache, reason, %error, transient, code, ?took, waiters, wait, "token refresh failed, cooling down");
             }
             Self::Superseded(Flown { reason, took, waiters }) => {
                 let reason = reason.as_str();
                 debug!(
+                    cache,
                     reason,
                     ?took,
                     waiters,
@@ -75,10 +77,11 @@ impl Fact<'_> {
             Self::Rejected(token, refusal) => {
                 let (generation, age) = (token.generation(), age(token, now));
                 match refusal.outcome {
-                    RejectionOutcome::Dropped => debug!(generation, ?age, "token rejected"),
+                    RejectionOutcome::Dropped => debug!(cache, generation, ?age, "token rejected"),
                     RejectionOutcome::Superseded => {}
                     RejectionOutcome::Kept => {
                         debug!(
+                            cache,
                             generation,
                             ?age,
                             "token rejected, and kept: a new one would not help, or cannot be had now"
@@ -86,7 +89,7 @@ impl Fact<'_> {
                     }
                 }
             }
-            Self::Invalidated => debug!("token invalidated"),
+            Self::Invalidated => debug!(cache, "token invalidated"),
         }
     }
 
@@ -109,6 +112,6 @@ impl Fact<'_> {
     }
 }
 
-fn age(token: &Token, now: Instant) -> Duration {
+pub(super) fn age(token: &Token, now: Instant) -> Duration {
     now.saturating_duration_since(token.sent_at())
 }

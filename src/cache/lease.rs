@@ -80,6 +80,11 @@ impl Lease {
         self.expires_at.saturating_duration_since(now) >= min_ttl.min(self.life() / 2)
     }
 
+    /// Whether it is about to be replaced.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.refresh_at
+    }
+
     /// Whether it serves those who wait for it only: it was over when it came.
     pub(crate) fn is_for_once(&self) -> bool {
         self.landed_at >= self.expires_at
@@ -112,9 +117,10 @@ impl Lease {
         }
     }
 
-    /// Tells the cache that a resource server refused the token. Whether a replay can carry another one.
+    /// Tells the cache that a resource server refused the token. Whether a replay can carry another one: so it does if the
+    /// cache is gone, because there was no room for it, and whoever comes next has another.
     pub(crate) fn reject(&self) -> bool {
-        self.cache.upgrade().is_some_and(|cache| cache.refuse(&self.token, Instant::now()))
+        self.cache.upgrade().is_none_or(|cache| cache.refuse(&self.token, Instant::now()))
     }
 }
 

@@ -31,6 +31,8 @@ mod fact;
 mod failure;
 mod flight;
 mod lease;
+#[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
+mod metrics;
 mod rules;
 mod shared;
 mod state;
@@ -46,7 +48,7 @@ pub use self::{
     events::{Event, Events, Reason, RejectionOutcome},
     stats::Stats,
 };
-use self::{events::Feed, lease::Refuse as _, shared::Step, state::Landing};
+use self::{events::Feed, lease::Refuse as _, metrics::Wait, shared::Step, state::Landing};
 pub(crate) use self::{
     lease::{Grant, Lease},
     shared::Shared,
@@ -227,6 +229,16 @@ impl TokenCache {
         self.shared.stats()
     }
 
+    /// Counts a request that has not had to wait.
+    pub(crate) fn served(&self, lease: &Lease, now: Instant) {
+        self.shared.meter.served(lease.is_due(now));
+    }
+
+    /// Whether anybody but the caller holds it: a clone, somebody who waits for its token, or a token request under way.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     pub(crate) fn epoch(&self) -> u64 {
         self.shared.epoch()
     }
@@ -254,13 +266,27 @@ impl TokenCache {
 
     pub(crate) async fn acquire(&self, min_ttl: Duration) -> Result<Grant, Error> {
         // A hit must not take the lock alone, nor make every service clone look again.
-        if let Some((grant, _)) = self.peek(Instant::now(), min_ttl) {
+        let now = Instant::now();
+        if let Some((grant, _)) = self.peek(now, min_ttl) {
+            self.served(&grant.lease, now);
             return Ok(grant);
         }
+        let mut wait = self.shared.meter.wait();
+        let result = self.acquire_slow(min_ttl, &mut wait).await;
+        wait.over(result.is_ok());
+        result
+    }
+
+    async fn acquire_slow(&self, min_ttl: Duration, wait: &mut Wait<'_>) -> Result<Grant, Error> {
         for takeovers in 0..MAX_TAKEOVERS {
             let now = Instant::now();
             let waiter = match self.shared.step(now, min_ttl) {
-                Step::Use(grant) => return Ok(grant),
+                Step::Use(grant) => {
+                    if takeovers == 0 {
+                        wait.none(grant.lease.is_due(now));
+                    }
+                    return Ok(grant);
+                }
                 Step::Fail(error) => return Err(error),
                 Step::Wait(waiter) => waiter,
             };

@@ -1,6 +1,7 @@
 //! The state machine behind its lock, with what it needs of the world: the source, a runtime, and who hears of it.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::Duration,
@@ -13,6 +14,7 @@ use super::{
     fact::{Fact, Flown},
     flight::{self, Landings},
     lease::{Grant, Refuse},
+    metrics::Meter,
     rules::Rules,
     state::{Decision, Departure, Landing, Launch, State},
     stats::{Counters, Stats},
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     /// Moves with every change behind the lock, so that a service clone can tell that its snapshot still holds.
     epoch: AtomicU64,
     pub(super) counters: Counters,
+    pub(super) meter: Meter,
+    pub(super) name: Cow<'static, str>,
     pub(super) feed: Weak<Feed>,
 }
 
@@ -54,7 +58,14 @@ pub(super) struct Waiter {
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new(source: Arc<dyn ErasedSource>, rules: Rules, seed: Option<u64>, feed: Weak<Feed>) -> Self {
+    pub(super) fn new(
+        source: Arc<dyn ErasedSource>,
+        rules: Rules,
+        seed: Option<u64>,
+        name: Cow<'static, str>,
+        feed: Weak<Feed>,
+        meter: Meter,
+    ) -> Self {
         let locked = Locked { state: State::new(rules, seed), landings: watch::channel(None).1 };
         Self {
             source,
@@ -62,6 +73,8 @@ impl Shared {
             locked: RwLock::new(locked),
             epoch: AtomicU64::new(0),
             counters: Counters::default(),
+            meter,
+            name,
             feed,
         }
     }
@@ -175,7 +188,7 @@ impl Refuse for Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("epoch", &self.epoch()).finish_non_exhaustive()
+        f.debug_struct("Shared").field("name", &self.name).field("epoch", &self.epoch()).finish_non_exhaustive()
     }
 }
 

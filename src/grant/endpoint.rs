@@ -1,186 +1,132 @@
-//! The token endpoint (RFC 6749 §3.2) over any HTTP client.
+//! Asking a token endpoint, and how patiently.
 
 use std::{
     error::Error as _,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri,
-    header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE},
+use http::{Method, Request};
+use http_body_util::Full;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout_at},
 };
-use http_body::Body;
-use http_body_util::{BodyExt, Full};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tower::BoxError;
-use tower_service::Service;
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use super::{client_auth::ClientAuth, form::Form, response::Answer};
+use super::{
+    client_auth::ClientAuth,
+    message::{Encoding, Message},
+    params::Params,
+    response::{Answer, Fields},
+    token_endpoint::TokenEndpoint,
+    transport::{Http, HttpClient, erase, host},
+};
 use crate::{
-    causes::{causes, is_untrusted},
     error::{Error, Kind},
-    origin::Origin,
+    json,
     token::Token,
 };
 
-/// Where tokens are asked for, and how patiently.
-pub(super) struct Endpoint<S> {
-    /// Locked to be cloned, and for no longer, so that a client need not be `Sync`.
-    http: Mutex<S>,
-    uri: Uri,
-    host: Box<str>,
+/// Where and how tokens are asked for.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    http: Arc<dyn Http>,
+    target: TokenEndpoint,
+    auth: ClientAuth,
+    pub(super) encoding: Encoding,
+    pub(super) fields: Fields,
     pub(super) timeout: Duration,
     pub(super) attempts: u32,
-    pub(super) rng: Mutex<fastrand::Rng>,
+    pub(super) rng: Arc<Mutex<fastrand::Rng>>,
+    /// Whether all attempts of the last question failed: a server that is down is asked once a question from then on.
+    down: Arc<AtomicBool>,
 }
 
-/// Whether the body of a token request may cross the network in clear text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
-    Secure,
-    DangerPlain,
+/// Why there is no token.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The next one all the same: the access token of that answer cannot be used, and the refresh token sent is used up.
+    pub(super) refresh_token: Option<Zeroizing<String>>,
 }
 
 // === impl Endpoint ===
 
-impl<S> Endpoint<S> {
-    pub(super) fn new(http: S, url: &str, transport: Transport) -> Result<Self, Error> {
-        let url = url.trim();
-        if url.contains('#') {
-            return Err(Error::config("the token URL must not have a fragment"));
-        }
-        let absolute = "the token URL must be absolute, such as https://login.example.com/oauth/token";
-        let uri: Uri = url.parse().map_err(|error| Error::config(absolute).with_source(error))?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(Error::config("the token URL must not carry a user name or password: use ClientAuth"));
-        }
-        let origin = Origin::of(&uri).ok_or_else(|| Error::config(absolute))?;
-        if transport == Transport::Secure && !origin.is_trustworthy() {
-            return Err(Error::config(format!(
-                "a token request to {origin} would carry the client secret in clear text: use https"
-            )));
-        }
+impl Endpoint {
+    pub(super) fn new(http: impl HttpClient, target: TokenEndpoint, auth: ClientAuth) -> Result<Self, Error> {
+        auth.check(&target)?;
         Ok(Self {
-            http: Mutex::new(http),
-            host: uri.host().unwrap_or_default().into(),
-            uri,
+            http: erase(http),
+            target,
+            auth,
+            encoding: Encoding::Form,
+            fields: Fields::default(),
             timeout: Duration::from_secs(10),
             attempts: 3,
-            rng: Mutex::new(fastrand::Rng::new()),
+            rng: Arc::new(Mutex::new(fastrand::Rng::new())),
+            down: Arc::default(),
         })
     }
-}
 
-impl<S, R> Endpoint<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
-    /// Asks for a token, again after a failure that may pass, all within the timeout.
-    pub(super) async fn token(&self, auth: &ClientAuth, form: impl Fn() -> Form + Send + Sync) -> Result<Token, Error> {
+    /// Asks for a token, again after a failure that may pass, all within the timeout. `extra` is a secret parameter of this
+    /// question only.
+    pub(super) async fn token(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Failure> {
+        // Without one, a timer panics.
+        Handle::try_current().map_err(|_| Error::new(Kind::NoRuntime))?;
         let give_up_at = Instant::now() + self.timeout;
+        let attempts = if self.down.load(Ordering::Relaxed) { 1 } else { self.attempts };
         let mut attempt = 1;
         loop {
             // Each may take all that is left: shares of it would fail a server that is slow and well.
-            let outcome = timeout_at(give_up_at, self.attempt(auth, form())).await;
-            let error = match outcome {
-                Ok(Ok(token)) => return Ok(token),
-                Ok(Err(error)) => error,
+            let Failure { error, refresh_token } = match timeout_at(give_up_at, self.attempt(params, extra)).await {
+                Ok(Ok(token)) => {
+                    self.down.store(false, Ordering::Relaxed);
+                    return Ok(token);
+                }
+                Ok(Err(failure)) => failure,
                 Err(_) => {
                     let timeout = Kind::Timeout { what: "the token request", after: self.timeout };
-                    return Err(Error::new(timeout).with_transient(true));
+                    Error::new(timeout).with_transient(true).into()
                 }
             };
             let pause = self.pause(attempt);
-            let worth_it = attempt < self.attempts && is_worth_another(&error);
+            let worth_it = attempt < attempts && is_worth_another(&error) && refresh_token.is_none();
             if !worth_it || Instant::now() + pause >= give_up_at {
-                return Err(error);
+                self.down.store(error.is_transient(), Ordering::Relaxed);
+                return Err(Failure { error, refresh_token });
             }
-            debug!(host = %self.host, attempt, wait = ?pause, %error, "retrying the token request");
+            debug!(host = %self.host(), attempt, wait = ?pause, %error, "retrying the token request");
             sleep(pause).await;
             attempt += 1;
         }
     }
 
-    async fn attempt(&self, auth: &ClientAuth, mut form: Form) -> Result<Token, Error> {
-        let mut request = Request::new(());
+    async fn attempt(&self, params: &Params, extra: Option<(&str, &str)>) -> Result<Token, Failure> {
+        let mut message = Message::default();
+        params.apply(&mut message).await?;
+        if let Some((name, value)) = extra {
+            message.push_secret(name, value);
+        }
+        self.auth.apply(&mut message, &self.target).await?;
+        let (headers, body, sent) = message.finish(self.encoding);
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        auth.apply(headers, &mut form)?;
-        let request = request.map(|()| Full::new(form.into_bytes()));
-
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let silent = |error: BoxError| {
-            // What the client itself refused to send says best why.
-            if let Some(error) = Error::find(error.as_ref()) {
-                return error.clone();
-            }
-            let transient = !causes(error.as_ref()).any(is_untrusted);
-            Error::new(Kind::Transport { host: self.host.clone() }).with_source(error).with_transient(transient)
-        };
-        std::future::poll_fn(|cx| http.poll_ready(cx)).await.map_err(|error| silent(error.into()))?;
-        let sent_at = Instant::now();
-        let response = http.call(request).await.map_err(|error| silent(error.into()))?;
-        let (head, body) = response.into_parts();
-        let body = self.read(&head.headers, body);
-        let body = if head.status.is_success() {
-            body.await?
-        } else {
-            // A refusal stays a refusal, and an outage an outage, whatever page comes with it, or does not come.
-            timeout(ERROR_PAGE_TIMEOUT, body).await.ok().and_then(Result::ok).unwrap_or_default()
-        };
-        let answer = Answer { host: &self.host, auth, status: head.status, headers: &head.headers, body, sent_at };
-        answer.decode()
+        *request.uri_mut() = self.target.uri(&self.auth).clone();
+        *request.headers_mut() = headers;
+        let reply = self.http.ask(request, MAX_BYTES).await?;
+        let rotated = || json::at(&reply.body, &self.fields.refresh_token).filter(|next: &String| !next.is_empty());
+        let refresh_token = if reply.status.is_success() { rotated().map(Zeroizing::new) } else { None };
+        let answer = Answer { host: &self.host(), sent: &sent, fields: &self.fields, reply };
+        answer.decode().map_err(|error| Failure { error, refresh_token })
     }
 
-    async fn read(&self, headers: &HeaderMap, body: R) -> Result<Zeroizing<Vec<u8>>, Error> {
-        self.refuse_encoding(headers)?;
-        self.collect(body).await
-    }
-
-    /// None was asked for, and unpacking is how a small answer becomes a large one.
-    fn refuse_encoding(&self, headers: &HeaderMap) -> Result<(), Error> {
-        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
-            return Ok(());
-        }
-        Err(self.unusable("has a content encoding that was not asked for"))
-    }
-
-    async fn collect(&self, body: R) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let mut body = std::pin::pin!(body);
-        // All of it at once, so that no shorter copy is left behind by a reallocation.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.unusable("broke off").with_source(error).with_transient(true))?;
-            let Ok(mut data) = frame.into_data() else { continue };
-            if bytes.len() + data.remaining() > MAX_BYTES {
-                return Err(self.unusable("is longer than 64 KiB"));
-            }
-            while data.has_remaining() {
-                let chunk = data.chunk();
-                bytes.extend_from_slice(chunk);
-                let length = chunk.len();
-                data.advance(length);
-            }
-        }
-        Ok(bytes)
-    }
-
-    fn unusable(&self, problem: &'static str) -> Error {
-        Error::new(Kind::Response { host: self.host.clone(), problem: problem.into() })
+    fn host(&self) -> Box<str> {
+        host(self.target.uri(&self.auth))
     }
 
     /// A second, and full jitter over 500 ms, 1 s, 2 s, … on top: never less than a second between two requests.
@@ -190,10 +136,28 @@ where
     }
 }
 
-impl<S> fmt::Debug for Endpoint<S> {
+impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A query may carry anything.
-        f.debug_struct("Endpoint").field("host", &self.host).field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("host", &self.host())
+            .field("auth", &self.auth)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Failure ===
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, refresh_token: None }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
     }
 }
 
@@ -209,6 +173,5 @@ fn is_worth_another(error: &Error) -> bool {
 }
 
 const MAX_BYTES: usize = 64 * 1024;
-const ERROR_PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(1);
 const JITTER: Duration = Duration::from_millis(500);

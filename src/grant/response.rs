@@ -2,12 +2,11 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::client_auth::ClientAuth;
+use super::{message::Sent, transport::Reply};
 use crate::{
     error::{Error, Kind},
     json::{self, Pointer},
@@ -16,14 +15,23 @@ use crate::{
     token::{MAX_LIFETIME, Token},
 };
 
-/// What a server answered, with whom it was and how the client had authenticated.
+/// What a server answered, who it was and what it had been told.
 pub(super) struct Answer<'a> {
     pub(super) host: &'a str,
-    pub(super) auth: &'a ClientAuth,
-    pub(super) status: StatusCode,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: Zeroizing<Vec<u8>>,
-    pub(super) sent_at: Instant,
+    pub(super) sent: &'a Sent,
+    pub(super) fields: &'a Fields,
+    pub(super) reply: Reply,
+}
+
+/// Where the members of a token response are.
+#[derive(Clone, Debug)]
+pub(super) struct Fields {
+    pub(super) access_token: Pointer,
+    pub(super) token_type: Pointer,
+    pub(super) expires_in: Pointer,
+    pub(super) refresh_token: Pointer,
+    pub(super) error: Pointer,
+    pub(super) error_description: Pointer,
 }
 
 #[derive(Default)]
@@ -39,14 +47,15 @@ struct Members {
 
 impl Answer<'_> {
     pub(super) fn decode(self) -> Result<Token, Error> {
-        let members = Members::read(&self.body);
-        if self.status.is_redirection() {
-            let problem = format!("is a redirect ({}), which is never followed: check the token URL", self.status);
+        let status = self.reply.status;
+        let members = Members::read(&self.reply.body, self.fields);
+        if status.is_redirection() {
+            let problem = format!("is a redirect ({status}), which is never followed: check the token URL");
             return Err(self.unusable(problem));
         }
         // Genesys sends an empty `error` with a good token; others an error with status 200.
         let code = members.as_ref().ok().and_then(|members| members.error.clone());
-        if !self.status.is_success() || code.is_some() {
+        if !status.is_success() || code.is_some() {
             let description = members.ok().and_then(|members| members.description);
             return Err(self.refused(code, description));
         }
@@ -55,33 +64,38 @@ impl Answer<'_> {
             return Err(self.unusable("is of a token_type other than bearer, which this client cannot use"));
         }
         let Some(access_token) = members.access_token else {
-            return Err(self.unusable("has no access_token"));
+            return Err(self.unusable(format!("has no access token at {}", self.fields.access_token)));
         };
-        let token = Token::new(access_token.as_str())?.issued_at(self.sent_at);
+        let token = Token::new(access_token.as_str())?.issued_at(self.reply.sent_at);
         let token = members.expires_in.into_iter().fold(token, Token::with_lifetime);
-        Ok(token.with_response(self.body))
+        Ok(token.with_response(self.reply.body))
     }
 
     fn refused(&self, code: Option<String>, description: Option<String>) -> Error {
-        let transient = is_transient(self.status, code.as_deref(), description.as_deref());
+        let transient = is_transient(self.reply.status, code.as_deref(), description.as_deref());
         let description = description.and_then(|description| self.presentable(&description, 200));
         let error = Error::new(Kind::Refused {
             host: self.host.into(),
-            status: self.status,
-            code: code.and_then(|code| self.presentable(&code, 64)).map(Into::into),
+            status: self.reply.status,
+            code: code.and_then(|code| self.code(code)).map(Into::into),
             description: description.map(Into::into),
         });
         let error = error.with_transient(transient);
-        match retry_after(self.headers, std::time::SystemTime::now()) {
+        match retry_after(&self.reply.headers, std::time::SystemTime::now()) {
             Some(after) if transient => error.with_retry_after(after),
             _ => error,
         }
     }
 
+    /// A code that everybody knows tells nobody a secret, even if the secret is a part of it.
+    fn code(&self, code: String) -> Option<String> {
+        if CODES.contains(&code.as_str()) { Some(code) } else { self.presentable(&code, 64) }
+    }
+
     /// What a server says, fit to be shown. Looked through before it is cut: half a secret is one too.
     fn presentable(&self, text: &str, max: usize) -> Option<String> {
         let cleaned = clean(text, usize::MAX);
-        let leaks = self.auth.is_echoed_in(text) || self.auth.is_echoed_in(&cleaned);
+        let leaks = self.sent.is_echoed_in(text) || self.sent.is_echoed_in(&cleaned);
         (!leaks && !cleaned.is_empty()).then(|| cleaned.chars().take(max).collect())
     }
 
@@ -90,17 +104,37 @@ impl Answer<'_> {
     }
 }
 
+// === impl Fields ===
+
+impl Fields {
+    fn in_order(&self) -> [&Pointer; 5] {
+        [&self.access_token, &self.token_type, &self.expires_in, &self.error, &self.error_description]
+    }
+}
+
+impl Default for Fields {
+    /// RFC 6749 §5.1 and §5.2.
+    fn default() -> Self {
+        Self {
+            access_token: Pointer::member("access_token"),
+            token_type: Pointer::member("token_type"),
+            expires_in: Pointer::member("expires_in"),
+            refresh_token: Pointer::member("refresh_token"),
+            error: Pointer::member("error"),
+            error_description: Pointer::member("error_description"),
+        }
+    }
+}
+
 // === impl Members ===
 
 impl Members {
     /// Never says what it read: it may have read a secret.
-    fn read(body: &[u8]) -> Result<Self, Cow<'static, str>> {
+    fn read(body: &[u8], fields: &Fields) -> Result<Self, Cow<'static, str>> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err("is empty".into());
         }
-        let names = ["/access_token", "/token_type", "/expires_in", "/error", "/error_description"];
-        let pointers: Vec<_> = names.into_iter().filter_map(Pointer::parse).collect();
-        let found = json::find(body, None, &pointers.iter().collect::<Vec<_>>()).map_err(|error| {
+        let found = json::find(body, None, &fields.in_order()).map_err(|error| {
             format!("is not the JSON it should be (line {}, column {})", error.line(), error.column())
         })?;
         let mut values = found.values.into_iter();
@@ -140,6 +174,22 @@ fn is_transient(status: StatusCode, code: Option<&str>, description: Option<&str
         && description.is_some_and(|text| text.to_ascii_lowercase().starts_with("rate limit exceeded"));
     overloaded || says_so || limited
 }
+
+/// RFC 6749 §5.2, RFC 8628 §3.5, RFC 8693 §2.2.2, RFC 8707 §2, and two that OAuth has for the authorization endpoint.
+const CODES: [&str; 12] = [
+    "access_denied",
+    "expired_token",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+];
 
 #[cfg(test)]
 #[path = "response_tests.rs"]

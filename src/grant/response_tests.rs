@@ -1,8 +1,10 @@
 use std::{error::Error as _, time::SystemTime};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 
 use super::*;
+use crate::grant::message::{Encoding, Message};
 
 const SECRET: &str = "canary+s3cret/w=";
 
@@ -192,6 +194,20 @@ fn an_echoed_secret_stays_out_of_the_error() {
 }
 
 #[test]
+fn a_code_that_everybody_knows_is_told_even_if_the_secret_is_a_part_of_it() {
+    for secret in ["grant", "invalid_grant", "i"] {
+        let mut message = Message::default();
+        message.push_secret("client_secret", secret);
+        let (_, _, sent) = message.finish(Encoding::Form);
+        let body = Zeroizing::new(br#"{"error":"invalid_grant","error_description":"invalid_grant"}"#.to_vec());
+        let reply = Reply { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), body, sent_at: Instant::now() };
+        let error = Answer { host: "h", sent: &sent, fields: &Fields::default(), reply }.decode().unwrap_err();
+        assert_eq!(error.oauth_code(), Some("invalid_grant"), "{secret}");
+        assert_eq!(error.to_string().matches("invalid_grant").count(), 1, "{error}");
+    }
+}
+
+#[test]
 fn a_redirect_is_permanent() {
     for status in [301, 302, 303, 307, 308] {
         let good = r#"{"access_token":"abc"}"#;
@@ -244,22 +260,27 @@ fn other_members_stay_readable() {
 fn a_lifetime_counts_from_when_the_request_was_sent() {
     let sent_at = Instant::now().checked_sub(Duration::from_secs(7)).unwrap();
     let body = Zeroizing::new(br#"{"access_token":"abc","expires_in":60}"#.to_vec());
-    let auth = ClientAuth::none("id");
-    let headers = HeaderMap::new();
-    let answer = Answer { host: "h", auth: &auth, status: StatusCode::OK, headers: &headers, body, sent_at };
+    let reply = Reply { status: StatusCode::OK, headers: HeaderMap::new(), body, sent_at };
+    let answer = Answer { host: "h", sent: &Sent::default(), fields: &Fields::default(), reply };
     assert_eq!(answer.decode().unwrap().expires_at(), Some(sent_at + Duration::from_secs(60)));
 }
 
 fn decode(status: u16, fields: &[(&'static str, &str)], body: &str) -> Result<Token, Error> {
+    decode_after(SECRET, status, fields, body)
+}
+
+fn decode_after(secret: &str, status: u16, fields: &[(&'static str, &str)], body: &str) -> Result<Token, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
-    let auth = ClientAuth::basic("id", SECRET);
+    let mut message = Message::default();
+    message.basic("id", secret, true).unwrap();
+    let (_, _, sent) = message.finish(Encoding::Form);
     let status = StatusCode::from_u16(status).unwrap();
     let body = Zeroizing::new(body.as_bytes().to_vec());
-    let sent_at = Instant::now();
-    Answer { host: "login.example.com", auth: &auth, status, headers: &headers, body, sent_at }.decode()
+    let reply = Reply { status, headers, body, sent_at: Instant::now() };
+    Answer { host: "login.example.com", sent: &sent, fields: &Fields::default(), reply }.decode()
 }
 
 /// All that a program could print of an error.

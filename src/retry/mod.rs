@@ -35,13 +35,14 @@
 //! | 408, 500, 502, 503, 504 | repeatable requests |
 //! | reset, closed, timed out | repeatable requests |
 //! | a certificate that does not fit, a request body that failed, any other status or error | no |
-//! | no token: an [`Error`](crate::Error) of this crate | no, the token cache has its own back-off |
+//! | no token, or a [`Deadline`](crate::Deadline) that passed: an [`Error`](crate::Error) of this crate | no, the token cache has its own back-off |
 //!
 //! # How long
 //!
 //! The longer of `Retry-After` and the back-off, plus jitter. A `Retry-After` beyond
 //! [`max_retry_after`](RetryPolicy::max_retry_after), and a wait beyond the deadline, is not begun: the response goes to
-//! the caller now. Nobody knocks earlier than asked.
+//! the caller now. Nobody knocks earlier than asked. A [`Deadline`](crate::Deadline) of the request bounds the attempts as
+//! well, if an [`OAuthLayer`](crate::OAuthLayer) is under the policy.
 //!
 //! # Giving up
 //!

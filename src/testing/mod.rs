@@ -1,6 +1,7 @@
 //! An authorization server and an analytics API, in process, to test clients with.
 //!
-//! - [`Issuer`] mints tokens. It can be told to fail in many ways ([`Outage`]), and to revoke what it minted.
+//! - [`Issuer`] mints tokens, and rotates refresh tokens. It can be told to fail in many ways ([`Outage`]), to have the
+//!   manners of one server or another ([`Dialect`]), and to revoke what it minted.
 //! - [`Analytics`] is an API like Genesys Cloud's, with pages, a rate limit and faults ([`Fault`], [`Faults`]).
 //!
 //! Both are tower services, and both can be served on a socket ([`Server`]). Both count what they see. Their time is
@@ -42,7 +43,9 @@ pub use self::analytics::{
     Analytics, AnalyticsBuilder, AnalyticsService, AnalyticsStats, Fault, Faults, InvalidInterval,
 };
 pub use self::body::Body;
-pub use self::issuer::{Issuer, IssuerBuilder, IssuerService, IssuerStats, Outage, SeenTokenRequest, TokenStatus};
+pub use self::issuer::{
+    Dialect, Issuer, IssuerBuilder, IssuerService, IssuerStats, Outage, SeenTokenRequest, TokenStatus,
+};
 pub use self::server::Server;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,5 @@
 //! A token endpoint that answers as a test says.
+#![allow(dead_code, reason = "not every test root takes every step")]
 
 use std::{
     convert::Infallible,
@@ -68,7 +69,6 @@ pub(crate) fn whole(text: &str) -> Text {
 }
 
 #[derive(Clone)]
-#[allow(dead_code, reason = "not every test root takes every step")]
 pub(crate) enum Step {
     Data(&'static str),
     Trailers,

@@ -8,19 +8,40 @@ use http::{Method, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::client_auth::credentials;
+use super::family::Verdict;
 use super::outage::error_json;
 use super::state::{ExpiresIn, Settings, State};
+use super::{Dialect, TokenStatus};
 use crate::testing::Body;
 use crate::testing::reply::{header, quoted, reply};
-
-const JSON: &str = "application/json;charset=utf-8";
 
 /// Why a request gets no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    status: StatusCode,
-    code: &'static str,
+    why: Why,
     description: &'static str,
+}
+
+/// What each dialect has its own words for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Method,
+    Request,
+    NoClient,
+    UnknownClient,
+    WrongSecret,
+    ExpiredSecret,
+    UnknownGrant,
+    UnknownScope,
+    /// What the request offers for a token is worth none.
+    NoGrant,
+}
+
+/// The members of a good answer that differ by grant.
+struct Granted {
+    access_token: String,
+    refresh_token: Option<String>,
+    issued_token_type: Option<&'static str>,
 }
 
 /// The JSON text with a new token, or why there is none.
@@ -31,39 +52,83 @@ pub(super) fn answer(
     form: &[(String, String)],
 ) -> Result<String, Refusal> {
     if method != Method::POST {
-        return Err(Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..Refusal::request("only POST is allowed") });
+        return Err(Refusal::new(Why::Method, "only POST is allowed"));
     }
     if !is_form(headers) {
-        return Err(Refusal::request("the body is not a form"));
+        return Err(Refusal::new(Why::Request, "the body is not a form"));
     }
-    // RFC 6749, section 3.2: a parameter must not be given twice.
+    // RFC 6749, section 3.2: a parameter must not be given twice; RFC 8707, section 2: but for this one.
     for (at, (name, _)) in form.iter().enumerate() {
-        if form[..at].iter().any(|(earlier, _)| earlier == name) {
-            return Err(Refusal::request("a parameter is repeated"));
+        if name != "resource" && form[..at].iter().any(|(earlier, _)| earlier == name) {
+            return Err(Refusal::new(Why::Request, "a parameter is repeated"));
         }
     }
     let client = authenticate(&state.settings, headers, form)?;
-    let param = |name: &str| form.iter().find(|(key, _)| key == name);
-    match param("grant_type") {
-        Some((_, grant)) if grant == "client_credentials" => {}
-        Some(_) => {
-            return Err(Refusal {
-                code: "unsupported_grant_type",
-                ..Refusal::request("only client_credentials is supported")
-            });
-        }
-        None => return Err(Refusal::request("grant_type is missing")),
+    let param = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let Some(grant) = param("grant_type") else { return Err(Refusal::new(Why::Request, "grant_type is missing")) };
+    let known = |scope: &str| state.settings.scopes.as_ref().is_none_or(|known| known.iter().any(|it| it == scope));
+    if !param("scope").unwrap_or_default().split(' ').filter(|scope| !scope.is_empty()).all(known) {
+        return Err(Refusal::new(Why::UnknownScope, "a scope is not known"));
     }
-    let scope = param("scope").map(|(_, scope)| scope.clone());
-    let token = state.mint(&client, Instant::now());
-    Ok(success_json(&state.settings, &token, scope.as_deref()))
+    let granted = match grant {
+        "client_credentials" => Granted::access(state.mint(&client, None, Instant::now())),
+        "refresh_token" => refresh(state, &client, param("refresh_token"))?,
+        "urn:ietf:params:oauth:grant-type:token-exchange" => {
+            exchange(state, &client, param("subject_token"), param("subject_token_type"))?
+        }
+        _ => return Err(Refusal::new(Why::UnknownGrant, "the grant_type is not supported")),
+    };
+    Ok(success_json(&state.settings, &granted, param("scope")))
 }
 
-pub(super) fn success(json: impl Into<Bytes>) -> Response<Body> {
-    let mut response = reply(StatusCode::OK, JSON, json);
+pub(super) fn success(dialect: Dialect, json: impl Into<Bytes>) -> Response<Body> {
+    let mut response = reply(StatusCode::OK, dialect.content_type(), json);
     header(&mut response, CACHE_CONTROL, "no-store");
     header(&mut response, PRAGMA, "no-cache");
     response
+}
+
+/// RFC 6749, section 6.
+fn refresh(state: &mut State, client: &Arc<str>, token: Option<&str>) -> Result<Granted, Refusal> {
+    let Some(token) = token else { return Err(Refusal::new(Why::Request, "refresh_token is missing")) };
+    let now = Instant::now();
+    let family = match state.families.check(token, client, state.settings.refresh_grace, now) {
+        Verdict::Good(family) => family,
+        Verdict::Reused(family) => {
+            state.stats.reuses += 1;
+            state.store.revoke_family(family);
+            return Err(Refusal::new(Why::NoGrant, "the refresh token was used before"));
+        }
+        Verdict::Bad => return Err(Refusal::new(Why::NoGrant, "the refresh token is not valid")),
+    };
+    let next = state.settings.rotation.then(|| {
+        state.families.use_up(token, now);
+        let next = state.random_token();
+        state.families.add(next.clone(), family);
+        next
+    });
+    state.stats.refreshes += 1;
+    let access_token = state.mint(client, Some(family), now);
+    Ok(Granted { refresh_token: next, ..Granted::access(access_token) })
+}
+
+/// RFC 8693: section 2.2.2 says what a subject token that is not valid is called.
+fn exchange(
+    state: &mut State,
+    client: &Arc<str>,
+    subject: Option<&str>,
+    kind: Option<&str>,
+) -> Result<Granted, Refusal> {
+    let now = Instant::now();
+    let (Some(subject), Some(kind)) = (subject, kind) else {
+        return Err(Refusal::new(Why::Request, "subject_token or subject_token_type is missing"));
+    };
+    if kind != ACCESS_TOKEN || state.store.inspect(subject, now).0 != TokenStatus::Valid {
+        return Err(Refusal::new(Why::Request, "the subject token is not valid"));
+    }
+    state.stats.exchanges += 1;
+    let access_token = state.mint(client, None, now);
+    Ok(Granted { issued_token_type: Some(ACCESS_TOKEN), ..Granted::access(access_token) })
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -74,18 +139,21 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 fn authenticate(settings: &Settings, headers: &HeaderMap, form: &[(String, String)]) -> Result<Arc<str>, Refusal> {
-    let given = credentials(headers, form)?;
+    let given = credentials(settings.dialect, headers, form)?;
     let known = settings.clients.iter().find(|(id, _)| **id == *given.id);
     match known {
-        Some((id, secret)) if *secret == given.secret => Ok(Arc::clone(id)),
-        Some(_) => Err(Refusal::client("authentication failed")),
-        // Genesys Cloud answers 400 here, and 401 only to a wrong secret.
-        None => Err(Refusal { status: StatusCode::BAD_REQUEST, ..Refusal::client("client not found") }),
+        Some((id, secret)) if *secret == given.secret => {
+            let expired = settings.first_secret_expired && settings.clients.first().is_some_and(|first| first.0 == *id);
+            if expired { Err(Refusal::new(Why::ExpiredSecret, "the secret has expired")) } else { Ok(Arc::clone(id)) }
+        }
+        Some(_) => Err(Refusal::new(Why::WrongSecret, "authentication failed")),
+        None => Err(Refusal::new(Why::UnknownClient, "client not found")),
     }
 }
 
-fn success_json(settings: &Settings, token: &str, scope: Option<&str>) -> String {
-    let mut members = vec![("access_token", quoted(token)), ("token_type", quoted(&settings.token_type))];
+fn success_json(settings: &Settings, granted: &Granted, scope: Option<&str>) -> String {
+    let mut members =
+        vec![("access_token", quoted(&granted.access_token)), ("token_type", quoted(&settings.token_type))];
     match &settings.expires_in {
         ExpiresIn::Absent => {}
         ExpiresIn::Raw(json) => members.push(("expires_in", json.clone())),
@@ -96,37 +164,45 @@ fn success_json(settings: &Settings, token: &str, scope: Option<&str>) -> String
             members.push(("expires_in", settings.lifetime.as_secs_f64().to_string()));
         }
     }
-    if let Some(scope) = scope {
-        members.push(("scope", quoted(scope)));
-    }
+    members.extend(granted.refresh_token.as_ref().map(|token| ("refresh_token", quoted(token))));
+    members.extend(granted.issued_token_type.map(|kind| ("issued_token_type", quoted(kind))));
+    members.extend(scope.map(|scope| ("scope", quoted(scope))));
     members.retain(|(name, _)| !settings.fields.iter().any(|(field, _)| field == name));
-    let fields = settings.fields.iter();
-    members.extend(fields.map(|(name, json)| (name.as_str(), json.clone())));
+    members.extend(settings.fields.iter().map(|(name, json)| (name.as_str(), json.clone())));
     let texts: Vec<String> = members.iter().map(|(name, json)| format!("{}:{json}", quoted(name))).collect();
     format!("{{{}}}", texts.join(","))
+}
+
+// === impl Granted ===
+
+impl Granted {
+    fn access(access_token: String) -> Self {
+        Self { access_token, refresh_token: None, issued_token_type: None }
+    }
 }
 
 // === impl Refusal ===
 
 impl Refusal {
-    pub(super) fn request(description: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "invalid_request", description }
+    pub(super) fn new(why: Why, description: &'static str) -> Self {
+        Self { why, description }
     }
 
-    pub(super) fn client(description: &'static str) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, code: "invalid_client", description }
-    }
-
-    pub(super) fn response(self) -> Response<Body> {
-        let json = error_json(self.code, self.description);
-        let mut response = reply(self.status, JSON, json);
+    pub(super) fn response(self, dialect: Dialect) -> Response<Body> {
+        let (status, code) = dialect.refusal(self.why);
+        let mut response = match code {
+            Some(code) => reply(status, dialect.content_type(), error_json(code, self.description)),
+            None => reply(status, "text/plain", Bytes::new()),
+        };
         header(&mut response, CACHE_CONTROL, "no-store");
-        if self.status == StatusCode::UNAUTHORIZED {
-            header(&mut response, WWW_AUTHENTICATE, "Basic realm=\"testing\"");
+        if status == StatusCode::UNAUTHORIZED {
+            header(&mut response, WWW_AUTHENTICATE, dialect.challenge());
         }
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+        if status == StatusCode::METHOD_NOT_ALLOWED {
             header(&mut response, ALLOW, "POST");
         }
         response
     }
 }
+
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Issuer;
+use super::metadata::Published;
 use super::state::{ExpiresIn, Settings};
+use super::{Dialect, Issuer};
 
 /// Builds an [`Issuer`].
 #[derive(Clone)]
@@ -28,6 +29,12 @@ impl IssuerBuilder {
                 fields: Vec::new(),
                 seed: None,
                 same_token_per_second: false,
+                dialect: Dialect::default(),
+                first_secret_expired: false,
+                scopes: None,
+                rotation: true,
+                refresh_grace: Duration::ZERO,
+                published: None,
             },
             default_client: true,
         }
@@ -89,6 +96,48 @@ impl IssuerBuilder {
     /// when it is minted again.
     pub fn same_token_per_second(mut self, same: bool) -> Self {
         self.settings.same_token_per_second = same;
+        self
+    }
+
+    /// Whose manners it has ([`Dialect::GenesysCloud`]). Sets [`token_type`](Self::token_type) and
+    /// [`same_token_per_second`](Self::same_token_per_second) as well.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.settings.dialect = dialect;
+        self.settings.same_token_per_second = dialect == Dialect::Oauth2MockServer;
+        self.token_type(dialect.token_type())
+    }
+
+    /// The scopes that are known, separated by spaces; any other is refused (by default all are known).
+    pub fn scopes(mut self, scopes: &str) -> Self {
+        self.settings.scopes = Some(scopes.split_whitespace().map(str::to_owned).collect());
+        self
+    }
+
+    /// Whether a refresh answers with a new refresh token and uses up the old one (true), or answers with none.
+    pub fn rotation(mut self, rotation: bool) -> Self {
+        self.settings.rotation = rotation;
+        self
+    }
+
+    /// How long after its first use a refresh token is still taken (0 s). After that it counts as stolen.
+    pub fn refresh_grace(mut self, grace: Duration) -> Self {
+        self.settings.refresh_grace = grace;
+        self
+    }
+
+    /// Serves its metadata as this issuer, an absolute URL, with the token endpoint at `/oauth/token` below it (by default
+    /// it serves none): below `/.well-known/oauth-authorization-server` and as `/.well-known/openid-configuration`.
+    pub fn metadata(mut self, issuer: &str) -> Self {
+        self.settings.published = Some(Published { issuer: issuer.to_owned(), fields: Vec::new() });
+        self
+    }
+
+    /// Adds a member to the metadata, or replaces one, with this JSON text. Without effect before
+    /// [`metadata`](Self::metadata).
+    pub fn metadata_field(mut self, name: &str, json: &str) -> Self {
+        if let Some(published) = &mut self.settings.published {
+            published.fields.push((name.to_owned(), json.to_owned()));
+        }
         self
     }
 

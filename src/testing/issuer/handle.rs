@@ -10,10 +10,14 @@ use super::state::{Settings, State};
 use super::{IssuerBuilder, IssuerService, IssuerStats, Outage, SeenTokenRequest, TokenStatus};
 use crate::testing::sync::{Gauge, lock};
 
-/// An OAuth 2.0 authorization server for the client credentials grant.
+/// An OAuth 2.0 authorization server for client credentials, refresh tokens and token exchange.
 ///
 /// A clone is another handle of the same issuer. It authenticates clients by `client_secret_basic` and
 /// `client_secret_post`, and answers on every path.
+///
+/// [`sign_in`](Self::sign_in) stands for a user who has signed in. By default every refresh uses up the refresh token and
+/// answers with the next one; one that comes a second time counts as stolen, and all that came of that sign-in is revoked
+/// (RFC 9700, section 4.14.2). Exchanged (RFC 8693) is any live access token of this issuer.
 ///
 /// ```
 /// use http::Request;
@@ -80,14 +84,21 @@ impl Issuer {
         self.inner.state().script.push_back(outage);
     }
 
-    /// Revokes every token minted so far.
+    /// Revokes every token minted so far, refresh tokens included.
     pub fn revoke_all(&self) {
-        self.inner.state().store.revoke_all();
+        let mut state = self.inner.state();
+        state.store.revoke_all();
+        state.families.revoke_all();
     }
 
-    /// Revokes one token; says whether it was known.
+    /// Revokes one token, or all that came of a refresh token's sign-in; says whether it was known.
     pub fn revoke(&self, token: &str) -> bool {
-        self.inner.state().store.revoke(token)
+        let mut state = self.inner.state();
+        match state.families.revoke(token) {
+            Some(family) => state.store.revoke_family(family),
+            None => return state.store.revoke(token),
+        }
+        true
     }
 
     /// Sets the lifetime of the tokens minted from now on.
@@ -102,9 +113,23 @@ impl Issuer {
 
     /// Changes the secret of the first client. Its live tokens stay valid.
     pub fn set_secret(&self, secret: &str) {
-        if let Some((_, known)) = self.inner.state().settings.clients.first_mut() {
+        let mut state = self.inner.state();
+        state.settings.first_secret_expired = false;
+        if let Some((_, known)) = state.settings.clients.first_mut() {
             secret.clone_into(known);
         }
+    }
+
+    /// Lets the secret of the first client expire, until another is set.
+    pub fn expire_secret(&self) {
+        self.inner.state().settings.first_secret_expired = true;
+    }
+
+    /// The first refresh token of a user who has just signed in, for the first client.
+    pub fn sign_in(&self) -> String {
+        let mut state = self.inner.state();
+        let client = state.first_client();
+        state.sign_in(client)
     }
 
     /// What is known about a token now.
@@ -115,9 +140,8 @@ impl Issuer {
     /// Mints a token for the first client, without a request.
     pub fn mint(&self) -> String {
         let mut state = self.inner.state();
-        let first = state.settings.clients.first();
-        let client = first.map_or_else(|| "".into(), |(id, _)| Arc::clone(id));
-        state.mint(&client, Instant::now())
+        let client = state.first_client();
+        state.mint(&client, None, Instant::now())
     }
 
     /// What was counted so far.

@@ -1,9 +1,12 @@
-//! An OAuth 2.0 authorization server for the client credentials grant.
+//! An OAuth 2.0 authorization server: client credentials, refresh tokens, token exchange.
 
 mod answer;
 mod builder;
 mod client_auth;
+mod dialect;
+mod family;
 mod handle;
+mod metadata;
 mod outage;
 mod seen;
 mod service;
@@ -12,6 +15,7 @@ mod stats;
 mod store;
 
 pub use self::builder::IssuerBuilder;
+pub use self::dialect::Dialect;
 pub use self::handle::Issuer;
 pub use self::outage::Outage;
 pub use self::seen::SeenTokenRequest;

@@ -7,8 +7,8 @@ use http::{Method, Uri};
 
 /// A token request as the [`Issuer`](crate::testing::Issuer) saw it.
 ///
-/// `Debug` hides the values of `client_secret`, `client_assertion`, `assertion`, `password` and `refresh_token`, and
-/// the `Authorization` header.
+/// `Debug` hides the values of `client_secret`, `client_assertion`, `assertion`, `code`, `password`, `refresh_token`,
+/// `subject_token` and `actor_token`, and the `Authorization` header.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SeenTokenRequest {
@@ -66,5 +66,6 @@ impl fmt::Debug for SeenTokenRequest {
 }
 
 fn secret(name: &str) -> bool {
-    matches!(name, "client_secret" | "client_assertion" | "assertion" | "password" | "refresh_token")
+    matches!(name, "client_secret" | "client_assertion" | "assertion" | "code" | "password")
+        || matches!(name, "refresh_token" | "subject_token" | "actor_token")
 }

@@ -6,21 +6,29 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use http::header::CONTENT_LENGTH;
-use http::{Request, Response, request};
+use http::header::{CONTENT_LENGTH, LOCATION};
+use http::{Request, Response, StatusCode, request};
 use http_body_util::BodyExt as _;
 use tower_service::Service;
 
-use super::answer::{answer, success};
+use super::answer::{Refusal, answer, success};
 use super::outage::{reset, suffer};
-use super::{Issuer, Outage, SeenTokenRequest};
-use crate::testing::reply::header;
+use super::state::State;
+use super::{Dialect, Issuer, Outage, SeenTokenRequest};
+use crate::testing::reply::{header, reply};
 use crate::testing::{Body, BoxError};
 
 /// The token endpoint of an [`Issuer`], for any request body.
 #[derive(Clone, Debug)]
 pub struct IssuerService {
     issuer: Issuer,
+}
+
+/// What came of a request that was worked on.
+enum Work {
+    Json(String),
+    Refusal(Refusal),
+    Moved(String),
 }
 
 // === impl IssuerService ===
@@ -36,27 +44,28 @@ impl IssuerService {
         let (latency, scripted) = {
             let mut state = inner.state();
             state.stats.requests += 1;
-            let seen = (head.method.clone(), head.uri, head.headers.clone());
-            state.remember(SeenTokenRequest::new(seen.0, seen.1, seen.2, form.clone()));
+            let (method, uri, headers) = (head.method.clone(), head.uri.clone(), head.headers.clone());
+            state.remember(SeenTokenRequest::new(method, uri, headers, form.clone()));
             (state.settings.latency, state.script.pop_front())
         };
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        let (outage, answered) = {
+        let (outage, answered, dialect) = {
             let mut state = inner.state();
             let outage = scripted.or_else(|| state.outage.clone());
             state.stats.failed += u64::from(outage.is_some());
             let works = matches!(outage, None | Some(Outage::Truncate | Outage::LoseAnswer));
-            let answered = works.then(|| answer(&mut state, &head.method, &head.headers, &form));
-            state.stats.refused += u64::from(matches!(answered, Some(Err(_))));
-            (outage, answered)
+            let answered = works.then(|| work(&mut state, &head, &form));
+            state.stats.refused += u64::from(matches!(answered, Some(Work::Refusal(_))));
+            (outage, answered, state.settings.dialect)
         };
         let response = match (answered, outage) {
-            (Some(Ok(_)), Some(Outage::LoseAnswer)) | (None, None) => return Err(reset()),
-            (Some(Ok(json)), Some(Outage::Truncate)) => truncated(&json),
-            (Some(Ok(json)), _) => success(json),
-            (Some(Err(refusal)), _) => refusal.response(),
+            (Some(Work::Json(_)), Some(Outage::LoseAnswer)) | (None, None) => return Err(reset()),
+            (Some(Work::Json(json)), Some(Outage::Truncate)) => truncated(dialect, &json),
+            (Some(Work::Json(json)), _) => success(dialect, json),
+            (Some(Work::Refusal(refusal)), _) => refusal.response(dialect),
+            (Some(Work::Moved(location)), _) => moved(&location),
             (None, Some(outage)) => suffer(outage).await?,
         };
         let status = response.status().as_u16();
@@ -66,10 +75,26 @@ impl IssuerService {
     }
 }
 
+fn work(state: &mut State, head: &request::Parts, form: &[(String, String)]) -> Work {
+    if let Some(location) = state.settings.dialect.moved(&head.uri) {
+        return Work::Moved(location);
+    }
+    match &state.settings.published {
+        Some(published) if published.is_asked_for(&head.method, &head.uri) => Work::Json(published.document()),
+        _ => answer(state, &head.method, &head.headers, form).map_or_else(Work::Refusal, Work::Json),
+    }
+}
+
+fn moved(location: &str) -> Response<Body> {
+    let mut response = reply(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", Bytes::new());
+    header(&mut response, LOCATION, location);
+    response
+}
+
 /// The length promises more than will come, so that a client can tell.
-fn truncated(json: &str) -> Response<Body> {
+fn truncated(dialect: Dialect, json: &str) -> Response<Body> {
     let half = Bytes::copy_from_slice(&json.as_bytes()[..json.len() / 2]);
-    let mut response = success(Bytes::new());
+    let mut response = success(dialect, Bytes::new());
     header(&mut response, CONTENT_LENGTH, &json.len().to_string());
     *response.body_mut() = Body::broken(half, io::ErrorKind::UnexpectedEof);
     response

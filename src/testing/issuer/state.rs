@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::family::{Families, FamilyId};
+use super::metadata::Published;
 use super::store::Store;
-use super::{IssuerStats, Outage, SeenTokenRequest};
+use super::{Dialect, IssuerStats, Outage, SeenTokenRequest};
 
 /// How many requests are remembered.
 const SEEN: usize = 1_000;
@@ -25,6 +27,13 @@ pub(super) struct Settings {
     pub(super) fields: Vec<(String, String)>,
     pub(super) seed: Option<u64>,
     pub(super) same_token_per_second: bool,
+    pub(super) dialect: Dialect,
+    pub(super) first_secret_expired: bool,
+    /// None: all.
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) rotation: bool,
+    pub(super) refresh_grace: Duration,
+    pub(super) published: Option<Published>,
 }
 
 #[derive(Clone)]
@@ -37,6 +46,7 @@ pub(super) enum ExpiresIn {
 pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) store: Store,
+    pub(super) families: Families,
     pub(super) outage: Option<Outage>,
     pub(super) script: VecDeque<Outage>,
     pub(super) stats: IssuerStats,
@@ -54,6 +64,7 @@ impl State {
         Self {
             settings,
             store: Store::new(),
+            families: Families::default(),
             outage: None,
             script: VecDeque::new(),
             stats: IssuerStats::default(),
@@ -71,19 +82,42 @@ impl State {
         self.seen.push_back(request);
     }
 
-    pub(super) fn mint(&mut self, client: &Arc<str>, now: Instant) -> String {
+    pub(super) fn first_client(&self) -> Arc<str> {
+        self.settings.clients.first().map_or_else(|| "".into(), |(id, _)| Arc::clone(id))
+    }
+
+    /// The first refresh token of a family of its own.
+    pub(super) fn sign_in(&mut self, client: Arc<str>) -> String {
+        let family = self.families.found(client);
+        let token = self.random_token();
+        self.families.add(token.clone(), family);
+        token
+    }
+
+    pub(super) fn mint(&mut self, client: &Arc<str>, family: Option<FamilyId>, now: Instant) -> String {
         let second = now.saturating_duration_since(self.started).as_secs();
         let again = match &self.last {
             Some((at, whose, token)) if *at == second && whose == client => Some(token.clone()),
             _ => None,
         };
-        let token = again.filter(|_| self.settings.same_token_per_second).unwrap_or_else(|| {
-            (0..TOKEN_LENGTH).map(|_| char::from(ALPHABET[self.rng.usize(..ALPHABET.len())])).collect()
-        });
+        let again = again.filter(|_| self.settings.same_token_per_second);
+        let token = again.unwrap_or_else(|| self.random_token());
         self.last = Some((second, Arc::clone(client), token.clone()));
         self.stats.minted += 1;
-        let life = self.settings.lifetime;
-        self.store.insert(token.clone(), Arc::clone(client), life, now);
+        self.store.insert(token.clone(), Arc::clone(client), family, self.expiry(now), now);
         token
+    }
+
+    pub(super) fn random_token(&mut self) -> String {
+        (0..TOKEN_LENGTH).map(|_| char::from(ALPHABET[self.rng.usize(..ALPHABET.len())])).collect()
+    }
+
+    fn expiry(&self, now: Instant) -> Option<Instant> {
+        let expires = now.checked_add(self.settings.lifetime)?;
+        if self.settings.dialect != Dialect::OidcProvider {
+            return Some(expires);
+        }
+        let seconds = expires.saturating_duration_since(self.started).as_secs();
+        self.started.checked_add(Duration::from_secs(seconds))
     }
 }

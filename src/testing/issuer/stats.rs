@@ -10,6 +10,12 @@ pub struct IssuerStats {
     pub requests: u64,
     /// Tokens minted, those whose answer got lost included.
     pub minted: u64,
+    /// Refresh tokens taken, each for one of the tokens minted.
+    pub refreshes: u64,
+    /// Refresh tokens that came again after they had been used up; all that came of that sign-in was revoked.
+    pub reuses: u64,
+    /// Tokens exchanged for others (RFC 8693).
+    pub exchanges: u64,
     /// Requests refused for what they carried.
     pub refused: u64,
     /// Requests that met an [`Outage`](crate::testing::Outage).

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::family::FamilyId;
 
 /// How many tokens are kept before the dead ones are dropped.
 const SWEEP_AT: usize = 10_000;
@@ -33,6 +34,7 @@ pub(super) struct Store {
 #[derive(Debug)]
 struct Entry {
     client: Arc<str>,
+    family: Option<FamilyId>,
     /// None: never.
     expires: Option<Instant>,
     revoked: bool,
@@ -46,12 +48,19 @@ impl Store {
     }
 
     /// A token minted a second time is live again.
-    pub(super) fn insert(&mut self, token: String, client: Arc<str>, life: Duration, now: Instant) {
+    pub(super) fn insert(
+        &mut self,
+        token: String,
+        client: Arc<str>,
+        family: Option<FamilyId>,
+        expires: Option<Instant>,
+        now: Instant,
+    ) {
         if self.tokens.len() >= self.sweep_at {
             self.tokens.retain(|_, entry| entry.status(now) == TokenStatus::Valid);
             self.sweep_at = SWEEP_AT.max(self.tokens.len() * 2);
         }
-        let entry = Entry { client, expires: now.checked_add(life), revoked: false };
+        let entry = Entry { client, family, expires, revoked: false };
         self.tokens.insert(token, entry);
     }
 
@@ -64,6 +73,12 @@ impl Store {
 
     pub(super) fn revoke(&mut self, token: &str) -> bool {
         self.tokens.get_mut(token).map(|entry| entry.revoked = true).is_some()
+    }
+
+    pub(super) fn revoke_family(&mut self, family: FamilyId) {
+        for entry in self.tokens.values_mut().filter(|entry| entry.family == Some(family)) {
+            entry.revoked = true;
+        }
     }
 
     pub(super) fn revoke_all(&mut self) {
@@ -89,6 +104,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -98,10 +115,10 @@ mod tests {
         let second = Duration::from_secs(1);
         for n in 0..SWEEP_AT {
             let life = if n == 0 { second * 3600 } else { second };
-            store.insert(n.to_string(), "c".into(), life, now);
+            store.insert(n.to_string(), "c".into(), None, Some(now + life), now);
         }
         assert_eq!(store.inspect("1", now + second).0, TokenStatus::Expired);
-        store.insert("new".into(), "c".into(), second, now + second);
+        store.insert("new".into(), "c".into(), None, Some(now + second * 2), now + second);
         assert_eq!(store.tokens.len(), 2);
         assert_eq!(store.inspect("1", now + second).0, TokenStatus::Unknown);
         assert_eq!(store.inspect("0", now + second).0, TokenStatus::Valid);

@@ -1,0 +1,165 @@
+//! The future of [`OAuth`](crate::OAuth), for those who have to name it.
+//!
+//! ```
+//! use tower::{BoxError, Service};
+//! use tower_oauth2::{OAuth, future::ResponseFuture};
+//! use http::{Request, Response};
+//!
+//! /// Sends to one path only.
+//! fn ping<S>(api: &mut OAuth<S>) -> Result<ResponseFuture<S, String>, BoxError>
+//! where
+//!     S: Service<Request<String>, Response = Response<String>> + Clone,
+//!     S::Error: Into<BoxError>,
+//! {
+//!     Ok(api.call(Request::get("https://api.example.com/ping").body(String::new())?))
+//! }
+//! ```
+
+mod slow;
+mod waiting;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::BoxError;
+use tower_service::Service;
+
+use self::slow::{Outcome, Slow};
+pub(crate) use self::waiting::{Demand, Waiting};
+use crate::{cache::Lease, challenge, error::Error, token::TokenRejected};
+
+pin_project! {
+    /// Response future of [`OAuth`](crate::OAuth).
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        Sending {
+            #[pin]
+            future: S::Future,
+            // The token that the request carries, if it is one of ours.
+            lease: Option<Arc<Lease>>,
+        },
+        // Boxed, because it is rare, and much larger than what everybody else would have to carry. Whatever else is rare
+        // belongs in there: a third arm could make the future larger.
+        Slow { slow: Pin<Box<Slow<S, B>>> },
+    }
+}
+
+// === impl ResponseFuture ===
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    /// Only what has a deadline pays for it.
+    pub(crate) fn sending(future: S::Future, lease: Option<Arc<Lease>>, deadline: Option<Instant>) -> Self {
+        match deadline {
+            None => Self { state: State::Sending { future, lease } },
+            Some(deadline) => Self::slow(Slow::sending(deadline, future, lease)),
+        }
+    }
+
+    pub(crate) fn waiting(waiting: Waiting<S, B>) -> Self {
+        Self::slow(Slow::waiting(waiting))
+    }
+
+    /// Nothing is sent.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::slow(Slow::refused(error))
+    }
+
+    fn slow(slow: Slow<S, B>) -> Self {
+        Self { state: State::Slow { slow: Box::pin(slow) } }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Output = Result<Response<R>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Sending { future, lease } => {
+                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    return Poll::Ready(Ok(observed(response, lease.as_deref())));
+                }
+                StateProj::Slow { slow } => match ready!(slow.as_mut().poll(cx))? {
+                    Outcome::Response(response) => return Poll::Ready(Ok(response)),
+                    Outcome::Sent { future, lease } => this.state.set(State::Sending { future, lease: Some(lease) }),
+                },
+            }
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// The layer observes and tells; whether to send again is for a retry policy, which cannot see the token, and which
+/// tower does not even ask about a body that it could not clone.
+fn observed<R>(mut response: Response<R>, lease: Option<&Lease>) -> Response<R> {
+    let refused = lease.filter(|_| response.status() == StatusCode::UNAUTHORIZED);
+    if let Some(lease) = refused.filter(|_| !challenge::says_insufficient_scope(response.headers())) {
+        let renewable = lease.reject();
+        response.extensions_mut().insert(TokenRejected::new(renewable));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::util::BoxCloneService;
+
+    use super::*;
+
+    /// What the future was before requests had a deadline.
+    #[allow(dead_code, reason = "only its size counts")]
+    enum Least<F> {
+        Sending { future: F, lease: Option<Arc<Lease>> },
+        Waiting(Box<()>),
+    }
+
+    #[test]
+    fn what_is_rare_makes_the_future_no_larger() {
+        type Boxed = BoxCloneService<Request<()>, Response<()>, BoxError>;
+        type Function<F> = tower::util::ServiceFn<fn(Request<()>) -> F>;
+        fn assert<F: Future<Output = Result<Response<()>, BoxError>>>() {
+            assert_eq!(size_of::<ResponseFuture<Function<F>, ()>>(), size_of::<Least<F>>());
+        }
+        assert::<std::future::Pending<Result<Response<()>, BoxError>>>();
+        assert::<std::future::Ready<Result<Response<()>, BoxError>>>();
+        assert::<Pin<Box<dyn Future<Output = Result<Response<()>, BoxError>>>>>();
+        assert_eq!(size_of::<ResponseFuture<Boxed, ()>>(), size_of::<Least<<Boxed as Service<Request<()>>>::Future>>());
+    }
+}
