@@ -184,7 +184,7 @@ mod tests {
     fn show(field: &str) -> Vec<String> {
         let of = |challenge: Challenge| {
             let params: Vec<_> = challenge.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            format!("{}[{}]{}", challenge.scheme, params.join(";"), challenge.token68.unwrap_or_default())
+            format!("{}[{}]{}", challenge.scheme(), params.join(";"), challenge.token68().unwrap_or_default())
         };
         parse(field.as_bytes()).into_iter().map(of).collect()
     }

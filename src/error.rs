@@ -208,9 +208,9 @@ impl fmt::Display for Error {
                 }?;
                 if self.inner.sign_in { f.write_str("; the user has to sign in again") } else { Ok(()) }
             }
-            Kind::Response { host, problem } => write!(f, "the token response of {host} {problem}"),
+            Kind::Response { host, problem } => write!(f, "the answer of {host} {problem}"),
             Kind::Metadata { host, problem } => write!(f, "the metadata of {host} {problem}"),
-            Kind::Transport { host } => write!(f, "the token request to {host} got no answer"),
+            Kind::Transport { host } => write!(f, "the request to {host} got no answer"),
             Kind::Persist => f.write_str("the new refresh token could not be kept"),
             Kind::Source => f.write_str("the token source failed"),
             Kind::Panicked => f.write_str("the token source panicked"),
@@ -229,6 +229,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.inner.kind)
             .field("transient", &self.inner.transient)
+            .field("sign_in", &self.inner.sign_in)
             .field("retry_after", &self.inner.retry_after)
             .field("retry_at", &self.retry_at)
             .field("source", &self.inner.source)

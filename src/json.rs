@@ -83,6 +83,10 @@ impl Pointer {
         if text.is_empty() {
             return Some(Self(Vec::new()));
         }
+        // RFC 6901 §3: a tilde stands before a zero or a one.
+        if text.split('~').skip(1).any(|after| !after.starts_with(['0', '1'])) {
+            return None;
+        }
         let steps = text.strip_prefix('/')?.split('/');
         Some(Self(steps.map(|step| step.replace("~1", "/").replace("~0", "~")).collect()))
     }
@@ -343,7 +347,7 @@ mod tests {
         assert!(pointer.set(&mut value, 1.into()));
         assert_eq!(value, serde_json::json!({"a/b": {"~": 1}}));
         assert!(!Pointer::parse("/a~1b/~0/x").unwrap().set(&mut value, 1.into()));
-        assert!(Pointer::parse("a").is_none());
+        assert!(["a", "/~", "/~2", "/a~1~b"].iter().all(|bad| Pointer::parse(bad).is_none()));
     }
 
     #[test]

@@ -49,6 +49,17 @@ async fn places_are_asked_in_order_until_one_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_for_people_is_no_document() {
+    let (log, http) = server(|path, _| {
+        let mut page = answer(200, whole("<html>"));
+        page.headers_mut().insert("content-type", "text/html; charset=utf-8".parse().unwrap());
+        if path == OIDC { answer(200, whole(DOCUMENT)) } else { page }
+    });
+    assert_eq!(Metadata::discover(http, ISSUER).await.unwrap().issuer(), ISSUER);
+    assert_eq!(*log.lock().unwrap(), [RFC, OIDC]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_issuer_is_refused_and_both_are_named() {
     for said in ["https://login.example.com/acme/", "https://evil.example", "https://LOGIN.example.com/acme"] {
         let document = DOCUMENT.replace(ISSUER, said);

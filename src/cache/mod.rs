@@ -300,7 +300,7 @@ impl TokenCache {
                 Some(Landing::Token(grant)) => return Ok(grant),
                 // A token that was refused, while no other could be had, is better than none again.
                 Some(Landing::Failed(error)) => {
-                    return self.peek(Instant::now(), min_ttl).map(|(grant, _)| grant).ok_or(error);
+                    return self.try_acquire(Instant::now(), min_ttl).map(|(grant, _)| grant).ok_or(error);
                 }
                 // The flight was abandoned, or brought what was refused or invalidated meanwhile: decide anew.
                 Some(Landing::Superseded) | None => {}

@@ -196,7 +196,8 @@ impl State {
             return refusal(RejectionOutcome::Kept, is_news);
         }
         // Only what would not have been asked for anyway is forced.
-        if self.serves(now, Duration::ZERO) && self.alive(now).is_none() {
+        let due = |lease: &Arc<Lease>| if self.is_makeshift { lease.refresh_at() } else { lease.expires_at() };
+        if self.current.as_ref().is_some_and(|lease| now < due(lease)) && self.alive(now).is_none() {
             self.forced_at = Some(now);
         }
         self.drop_current(Reason::Rejected);

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Request, Uri, header::ACCEPT};
+use http::{
+    HeaderValue, Request, Uri,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep, timeout_at};
 use zeroize::Zeroizing;
@@ -51,10 +54,15 @@ async fn ask(http: &dyn Http, places: &[Uri]) -> Result<(Box<str>, Zeroizing<Vec
         *request.uri_mut() = place.clone();
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let Reply { status, headers, body, .. } = http.ask(request, MAX_BYTES).await?;
-        if status.is_success() {
+        // Sites whose pages are made in the browser answer with one wherever they are asked.
+        let page = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+        if status.is_success() && !page {
             return Ok((host(place), body));
         }
-        let problem = format!("is not there: {} answers with {status}", place.path());
+        let what = if page { " and a page" } else { "" };
+        let problem = format!("is not there: {} answers with {status}{what}", place.path());
         let error = Error::new(Kind::Metadata { host: host(place), problem: problem.into() });
         if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
             let after = retry_after(&headers, SystemTime::now());

@@ -174,18 +174,36 @@ fn json(pairs: &[(String, Zeroizing<String>)]) -> Bytes {
     let room = pairs.iter().map(|(name, value)| 6 * (name.len() + value.len()) + 6).sum::<usize>() + 2;
     let mut json = Zeroizing::new(Vec::with_capacity(room));
     json.push(b'{');
-    for (index, pair) in pairs.iter().enumerate() {
-        if index > 0 {
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        let mut more = pairs[index + 1..].iter().filter(|(other, _)| other == name).peekable();
+        if more.peek().is_none() {
+            write(&mut json, name, ":");
+            write(&mut json, value, ",");
+            continue;
+        }
+        // Such as several resources: a member twice is no JSON that everybody reads alike.
+        write(&mut json, name, ":[");
+        write(&mut json, value, "");
+        for (_, value) in more {
             json.push(b',');
+            write(&mut json, value, "");
         }
-        for (text, after) in [(&pair.0, ":"), (&*pair.1, "")] {
-            // Writing text into memory cannot fail.
-            let _ = serde_json::to_writer(&mut *json, text);
-            json.extend_from_slice(after.as_bytes());
-        }
+        json.extend_from_slice(b"],");
+    }
+    if json.last() == Some(&b',') {
+        json.pop();
     }
     json.push(b'}');
     Bytes::from_owner(json)
+}
+
+fn write(json: &mut Vec<u8>, text: &str, after: &str) {
+    // Writing text into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *json, text);
+    json.extend_from_slice(after.as_bytes());
 }
 
 const MAX_DEPTH: usize = 4;
@@ -195,15 +213,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_one_object_of_strings() {
+    fn json_is_one_object_of_strings_and_of_lists_of_them() {
         let mut message = Message::default();
         message.push_secret("a\"b", "c\\d\n\u{e9}\u{1}");
         message.push("empty", "");
         message.push("e", "f");
+        message.push("r", "1");
+        message.push("g", "h");
+        message.push("r", "2");
         let (headers, body, _) = message.finish(Encoding::Json);
         assert_eq!(headers[CONTENT_TYPE], "application/json");
         let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(read, serde_json::json!({"a\"b": "c\\d\n\u{e9}\u{1}", "e": "f"}));
+        assert_eq!(read, serde_json::json!({"a\"b": "c\\d\n\u{e9}\u{1}", "e": "f", "r": ["1", "2"], "g": "h"}));
     }
 
     #[test]

@@ -128,8 +128,8 @@ impl RefreshToken {
         Ok(Self { request, name, persist: keeper::persist(persist), persist_timeout, keeper })
     }
 
-    /// How long keeping a new refresh token may take before that counts as a failure. Defaults to 10 s; five minutes at the
-    /// most.
+    /// How long keeping a new refresh token may take before that counts as a failure, and `persist` is dropped where it
+    /// waits. Defaults to 10 s; five minutes at the most.
     pub fn persist_timeout(mut self, timeout: Duration) -> Self {
         self.persist_timeout = timeout.min(Duration::from_secs(300));
         self

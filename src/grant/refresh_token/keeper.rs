@@ -91,11 +91,11 @@ impl Held {
         }
         let refresh_token = self.in_hand(grant).await?;
         match self.exchange(grant, refresh_token).await {
-            Err(error) if error.requires_sign_in() => {
-                // Another process may have refreshed it, or the user signed in again.
-                let refresh_token = self.in_hand(grant).await?;
-                self.exchange(grant, refresh_token).await
-            }
+            // Another process may have refreshed it, or the user signed in again.
+            Err(error) if error.requires_sign_in() => match self.in_hand(grant).await {
+                Ok(refresh_token) => self.exchange(grant, refresh_token).await,
+                Err(_) => Err(error),
+            },
             result => result,
         }
     }
