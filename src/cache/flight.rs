@@ -2,15 +2,12 @@
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll};
 
-use tokio::{
-    runtime::Handle,
-    sync::watch,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
     Shared,
     state::{Landing, Launch},
+    sync::{Handle, sleep_until, watch},
 };
 use crate::{
     error::{Error, Kind},

@@ -37,6 +37,7 @@ mod rules;
 mod shared;
 mod state;
 mod stats;
+mod sync;
 
 use std::{fmt, sync::Arc, time::Duration};
 

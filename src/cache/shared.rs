@@ -3,17 +3,11 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     events::{Feed, RejectionOutcome},
@@ -24,6 +18,7 @@ use super::{
     rules::Rules,
     state::{Decision, Departure, Landing, Launch, State},
     stats::{Counters, Stats},
+    sync::{AtomicU64, RwLock, RwLockReadGuard, watch},
 };
 use crate::{error::Error, source::ErasedSource, token::Token};
 

@@ -1,0 +1,17 @@
+//! What the single flight needs of std and tokio, or what stands in for it where its interleavings are tried:
+//! `CONTRIBUTING.md` has the commands.
+
+#[cfg(not(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle))))]
+pub(super) use std::sync::{RwLock, RwLockReadGuard, atomic::AtomicU64};
+#[cfg(not(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle))))]
+pub(super) use tokio::{runtime::Handle, sync::watch, time::sleep_until};
+
+#[cfg(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle)))]
+pub(super) use self::model::{AtomicU64, Handle, RwLock, RwLockReadGuard, sleep_until, watch};
+
+#[cfg(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle)))]
+#[path = "sync_model.rs"]
+mod model;
+#[cfg(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle)))]
+#[path = "sync_tests.rs"]
+mod tests;
