@@ -212,7 +212,7 @@ async fn an_api_that_refuses_every_token_gets_two_sends_a_request_and_the_issuer
     let elapsed = Instant::now() - start;
     println!("{requests} refused requests in {elapsed:?}: {} sends, {minted} token requests", sends.load(SeqCst));
     // The first, and then one that a refusal forced at the beginning and every ten seconds.
-    assert!(minted as u64 <= 2 + elapsed.as_secs() / 10, "{minted}");
+    assert!(minted <= 2 + elapsed.as_secs() / 10, "{minted}");
 }
 
 /// A wrong secret and 10,000 requests in ten minutes: 4 token requests, after 0, 60, 180 and 420 s.

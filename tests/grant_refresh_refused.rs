@@ -79,10 +79,10 @@ async fn a_user_who_signs_in_again_is_noticed_without_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_told_as_one_even_if_the_place_cannot_be_looked_into_after_it() {
     let issuer = Issuer::new();
-    let (first, looked) = (issuer.sign_in(), std::sync::atomic::AtomicBool::new(false));
+    let (first, looked) = (issuer.sign_in(), AtomicBool::new(false));
     issuer.revoke(&first);
     let place = Secret::from_fn(move || {
-        let again = looked.swap(true, std::sync::atomic::Ordering::SeqCst);
+        let again = looked.swap(true, Ordering::SeqCst);
         let first = first.clone();
         async move { if again { Err("sealed") } else { Ok(first) } }
     });
