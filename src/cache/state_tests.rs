@@ -1,3 +1,5 @@
+#[path = "state_tests/edges.rs"]
+mod edges;
 #[path = "state_tests/flight.rs"]
 mod flight;
 #[path = "state_tests/invalidation.rs"]
