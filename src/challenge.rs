@@ -61,6 +61,13 @@ impl Challenge {
     pub fn token68(&self) -> Option<&str> {
         self.token68.as_deref()
     }
+
+    /// All parameters, in order.
+    #[cfg(fuzzing)]
+    #[doc(hidden)]
+    pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
 /// `challenge = auth-scheme [ 1*SP ( token68 / [ auth-param *( OWS "," OWS auth-param ) ] ) ]`, in a list.

@@ -138,6 +138,9 @@ mod deadline;
 mod encode;
 mod error;
 pub mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod genesys;
 pub mod grant;
 mod json;

@@ -1,6 +1,9 @@
 //! Which requests get the token: those to an origin it is meant for (RFC 6454 §4, RFC 9700 §4.9.1).
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use http::{
     Uri,
@@ -87,20 +90,27 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     Some((https, host, port(authority, https)?))
 }
 
-/// `None` for a port that is no port: clients differ in where they would connect then.
+/// `None` for a port that is no port, or more than a port after the host, such as `a:1[::1]:443`: clients differ in where
+/// they would connect then.
 fn port(authority: &Authority, https: bool) -> Option<u16> {
-    if let Some(port) = authority.port_u16() {
-        return Some(port);
-    }
+    let default = if https { 443 } else { 80 };
     let after_host = authority.as_str().rsplit('@').next()?.strip_prefix(authority.host())?;
-    matches!(after_host, "" | ":").then_some(if https { 443 } else { 80 })
+    match after_host.strip_prefix(':') {
+        None if after_host.is_empty() => Some(default),
+        Some("") => Some(default),
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
+        _ => None,
+    }
 }
 
 /// `localhost`, an address literal of 127.0.0.0/8, or `[::1]`; nothing that a resolver would have a say in.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || literal.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let Some(literal) = host.strip_prefix('[') else {
+        return host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback());
+    };
+    let literal = literal.strip_suffix(']').and_then(|literal| literal.parse().ok());
+    literal.is_some_and(|address: Ipv6Addr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -129,6 +139,8 @@ mod tests {
             "wss://api.example.com/",
             "/relative",
             "api.example.com:443",
+            "https://api.example.com:1[::1]:443/",
+            "https://api.example.com[::1]:443/",
         ] {
             assert!(!matches("https://api.example.com", other), "{other}");
         }
@@ -136,7 +148,8 @@ mod tests {
 
     #[test]
     fn an_origin_is_an_absolute_http_url_without_credentials() {
-        for bad in ["", "api.example.com", "/x", "ftp://a", "https://user:pw@a", "https://", "https://a:b"] {
+        let no_host = ["", "api.example.com", "/x", "https://", "https://a:b", "https://a[::1]b:443"];
+        for bad in no_host.into_iter().chain(["ftp://a", "https://user:pw@a"]) {
             assert!(Origin::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Origin::parse("HTTPS://A.Example:443/x").unwrap().to_string(), "https://a.example");
@@ -148,8 +161,9 @@ mod tests {
         for yes in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.1", "[::1]"] {
             assert!(is_loopback(yes), "{yes}");
         }
-        for no in
-            ["localhost.", "127.1", "0.0.0.0", "[::ffff:127.0.0.1]", "10.0.0.1", "a.localhost", "127.0.0.1.nip.io"]
+        for no in ["localhost.", "[localhost]", "[127.0.0.1]", "127.1", "0.0.0.0", "[::ffff:127.0.0.1]", "10.0.0.1"]
+            .into_iter()
+            .chain(["a.localhost", "127.0.0.1.nip.io", "[::1", "::1]"])
         {
             assert!(!is_loopback(no), "{no}");
         }

@@ -35,6 +35,8 @@ mod client_auth;
 mod client_credentials;
 pub(crate) mod document;
 mod endpoint;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod message;
 mod metadata;
 mod params;

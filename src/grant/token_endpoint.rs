@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use http::Uri;
 
 use super::client_auth::ClientAuth;
-use crate::{error::Error, origin::Origin};
+use crate::{error::Error, origin::Origin, text::clean};
 
 /// The token endpoint of an authorization server (RFC 6749 §3.2), and what is known of it.
 ///
@@ -85,7 +85,7 @@ impl TokenEndpoint {
         if names.is_empty() || known.iter().any(|known| names.contains(&known.as_str())) {
             return Ok(());
         }
-        let known = crate::text::clean(&known.join(", "), 200);
+        let known = clean(&known.join(", "), 200);
         Err(Error::config(format!(
             "the authorization server does not take {}, but: {known}; for one that does not say all it takes, use its token URL",
             names.join(" or ")
@@ -133,6 +133,8 @@ pub(crate) fn secure(url: &str, what: &str) -> Result<Uri, Error> {
     if origin.is_trustworthy() {
         return Ok(uri);
     }
+    // A server may have named it.
+    let origin = clean(&origin.to_string(), 200);
     Err(Error::config(format!("a {what} request to {origin} would carry secrets in clear text: use https")))
 }
 
@@ -148,4 +150,19 @@ pub(super) fn absolute(url: &str, what: &str) -> Result<(Uri, Origin), Error> {
     }
     let origin = Origin::of(&uri).ok_or_else(|| Error::config(absolute()))?;
     Ok((uri, origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_host_makes_no_long_error() {
+        let error = TokenEndpoint::new(format!("http://{}/", "a".repeat(60_000))).unwrap_err();
+        assert!(
+            error.to_string().contains("http://aaa") && error.to_string().len() < 400,
+            "{}",
+            error.to_string().len()
+        );
+    }
 }

@@ -1,0 +1,33 @@
+//! What the fuzz targets reach that is not public. Compiled under `--cfg fuzzing` only; no part of the API.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, Uri};
+
+pub use crate::grant::fuzzing::{Asked, endpoint, metadata};
+use crate::origin::Origin;
+
+/// As [`RetryPolicy`](crate::retry::RetryPolicy) reads it.
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    crate::retry_after::retry_after(headers, now)
+}
+
+/// As [`OAuth`](crate::OAuth) reads a 401.
+pub fn says_insufficient_scope(headers: &HeaderMap) -> bool {
+    crate::challenge::says_insufficient_scope(headers)
+}
+
+/// The origin of `url`, as it is shown, and whether a token may be sent there.
+pub fn origin(url: &str) -> Option<(String, bool)> {
+    Origin::parse(url).ok().map(|origin| (origin.to_string(), origin.is_trustworthy()))
+}
+
+/// The origin of `uri`, as it is shown.
+pub fn origin_of(uri: &Uri) -> Option<String> {
+    Origin::of(uri).map(|origin| origin.to_string())
+}
+
+/// Whether a request to `uri` gets the token that is for the origin of `url`.
+pub fn origin_matches(url: &str, uri: &Uri) -> Option<bool> {
+    Origin::parse(url).ok().map(|origin| origin.matches(uri))
+}
