@@ -100,11 +100,6 @@ impl Sent {
         }
         self.plain.push(Zeroizing::new(secret.to_owned()));
         let form = Zeroizing::new(form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>());
-        // As it stands in a body of JSON, without the quotes. Writing text into memory cannot fail.
-        let mut json = Zeroizing::new(Vec::with_capacity(6 * secret.len() + 2));
-        let _ = serde_json::to_writer(&mut *json, secret);
-        let inner = json.get(1..json.len().saturating_sub(1)).and_then(|json| std::str::from_utf8(json).ok());
-        self.plain.extend(inner.filter(|json| *json != secret).map(|json| Zeroizing::new(json.to_owned())));
         self.encoded.extend([&encode(secret), &form].map(|secret| Zeroizing::new(secret.to_ascii_lowercase())));
     }
 
