@@ -154,6 +154,11 @@ impl Error {
         self.retry_at
     }
 
+    /// Whether nobody answered.
+    pub(crate) fn is_transport(&self) -> bool {
+        matches!(self.inner.kind, Kind::Transport { .. })
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         let inner = Inner { kind, transient: false, sign_in: false, retry_after: None, source: None };
         Self { inner: Arc::new(inner), retry_at: None }
@@ -166,6 +171,13 @@ impl Error {
     /// `sent` says whether this attempt was.
     pub(crate) fn deadline(sent: bool) -> Self {
         Self::new(Kind::Deadline { sent }).with_transient(true)
+    }
+
+    /// An error of somebody else's that this one was caused by: what it means for asking again stays, and its verdict about
+    /// another request does not become one about this.
+    pub(crate) fn caused_by_another(self, other: &Self) -> Self {
+        let error = self.with_transient(other.is_transient()).with_source(other.clone());
+        other.retry_after().into_iter().fold(error, Self::with_retry_after)
     }
 
     pub(crate) fn with_transient(self, transient: bool) -> Self {
@@ -217,7 +229,7 @@ impl fmt::Display for Error {
             Kind::Timeout { what, after } => write!(f, "{what} took longer than {after:?}"),
             Kind::Deadline { sent: true } => f.write_str("the deadline of the request passed before its answer came"),
             Kind::Deadline { sent: false } => f.write_str("the deadline of the request passed before it was sent"),
-            Kind::NoRuntime => f.write_str("a token is needed outside of a tokio runtime"),
+            Kind::NoRuntime => f.write_str("a server is to be asked outside of a tokio runtime"),
             Kind::NoTimer => f.write_str("a request with a deadline waits outside of a tokio runtime"),
             Kind::Abandoned => f.write_str("the token request was given up, again and again, before its answer came"),
         }

@@ -103,11 +103,13 @@ async fn user_hub_refreshes_under_names_of_its_own() {
 async fn the_legacy_answer_says_where_the_api_is() {
     let url = "https://api.incontact.com/InContactAuthorizationServer/Token";
     let cxone = Cxone::new([(url, LEGACY)]);
-    let auth = ClientAuth::basic("app@vendor", "business-unit-key");
+    let auth = ClientAuth::basic_raw("app@vendor", "4600001");
     let grant = cxone::central_grant(cxone.service(), url, auth, "user@example.com", "p\\w").unwrap();
     let token = grant.token(None).await.unwrap();
     assert_eq!(cxone::api_url(&token).unwrap(), "https://api-c42.incontact.com/inContactAPI");
     assert_eq!(token.field::<u32>("bus_no"), Some(3));
+    let basic = "Basic YXBwQHZlbmRvcjo0NjAwMDAx"; // app@vendor:4600001, as it is
+    assert_eq!(cxone.seen()[0].authorization.as_deref(), Some(basic));
     assert_eq!(
         cxone.seen().remove(0).body,
         r#"{"grant_type":"password","username":"user@example.com","password":"p\\w"}"#

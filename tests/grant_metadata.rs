@@ -48,6 +48,23 @@ async fn places_are_asked_in_order_until_one_has_it() {
     assert_eq!(*log.lock().unwrap(), [RFC, OIDC, OIDC_BEFORE]);
 }
 
+#[test]
+fn outside_of_a_runtime_it_is_an_error() {
+    let (_, http) = server(|_, _| answer(200, whole(DOCUMENT)));
+    let error = Metadata::discover(http, ISSUER).now_or_never().unwrap().unwrap_err();
+    assert!(error.to_string().contains("runtime"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_odd_place_does_not_hide_the_next_one() {
+    for (status, odd) in [(500, "x"), (503, ""), (200, r#"{"error":"not found"}"#), (200, "not json"), (200, "{}")] {
+        let (log, http) =
+            server(move |path, _| if path == OIDC { answer(200, whole(DOCUMENT)) } else { answer(status, whole(odd)) });
+        assert_eq!(Metadata::discover(http, ISSUER).await.unwrap().issuer(), ISSUER, "{status} {odd}");
+        assert_eq!(*log.lock().unwrap(), [RFC, OIDC]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_for_people_is_no_document() {
     let (log, http) = server(|path, _| {
@@ -67,7 +84,7 @@ async fn another_issuer_is_refused_and_both_are_named() {
         let error = Metadata::discover(http, ISSUER).await.unwrap_err();
         let text = error.to_string();
         assert!(!error.is_transient() && text.contains(&format!("about {said}, ")), "{text}");
-        assert!(text.contains(&format!("not about {ISSUER} ")) && log.lock().unwrap().len() == 1, "{text}");
+        assert!(text.contains(&format!("not about {ISSUER} ")) && log.lock().unwrap().len() == 3, "{text}");
     }
 }
 
@@ -92,7 +109,7 @@ async fn what_is_too_long_or_packed_is_not_read() {
         let result = Metadata::discover(http, ISSUER).await;
         assert_eq!(result.is_ok(), fine, "{length}");
         assert!(result.is_ok() || !result.unwrap_err().is_transient());
-        assert_eq!(log.lock().unwrap().len(), 1);
+        assert_eq!(log.lock().unwrap().len(), if fine { 1 } else { 3 });
     }
     let (_, http) = server(|_, _| {
         let mut packed = answer(200, whole(DOCUMENT));
@@ -122,8 +139,9 @@ async fn a_slow_server_is_given_ten_seconds_in_all() {
 #[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_three_times_a_second_apart() {
     for failing in 1..=3 {
-        let (log, http) = server(move |_, count| match count {
-            count if count > failing => answer(200, whole(DOCUMENT)),
+        // Three places each time.
+        let (log, http) = server(move |_, count| match (count - 1) / 3 + 1 {
+            time if time > failing => answer(200, whole(DOCUMENT)),
             1 => answer(503, whole("")),
             2 => answer(200, whole("<html>")),
             _ => answer(200, Script::of([Step::Data("{"), Step::Break])),
@@ -133,7 +151,7 @@ async fn what_may_pass_is_tried_three_times_a_second_apart() {
         assert_eq!(result.is_ok(), failing < 3, "{failing}: {result:?}");
         assert!(result.is_ok() || result.unwrap_err().is_transient());
         let tries = log.lock().unwrap().len();
-        assert_eq!((tries, (Instant::now() - start).as_secs()), (3.min(failing + 1), 2.min(failing as u64)));
+        assert_eq!((tries, (Instant::now() - start).as_secs()), (9.min(3 * failing + 1), 2.min(failing as u64)));
     }
     let (log, http) = server(|_, _| {
         let mut limited = answer(429, whole(""));

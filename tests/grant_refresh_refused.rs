@@ -9,9 +9,10 @@ use std::sync::{
 };
 
 use tokio::time::{Instant, sleep};
+use tower::ServiceBuilder;
 use tower_oauth2::{
-    Error, TokenCache, TokenSource,
-    grant::{ClientAuth, RefreshToken, Secret},
+    Error, OAuthLayer, TokenCache, TokenSource,
+    grant::{ClientAuth, ClientCredentials, RefreshToken, Secret},
     testing::{Issuer, Outage, TokenStatus},
 };
 
@@ -89,6 +90,33 @@ async fn a_refusal_is_told_as_one_even_if_the_place_cannot_be_looked_into_after_
     let persist = |_| async { Ok::<_, std::io::Error>(()) };
     let grant = RefreshToken::new(issuer.service(), URL, grant_issuer::auth(), place, persist).unwrap();
     assert!(grant.token(None).await.unwrap_err().requires_sign_in());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdict_of_another_server_on_the_way_is_none_on_the_refresh_token() {
+    let issuer = Issuer::new();
+    let (gateway, first) = (Issuer::new(), issuer.sign_in());
+    gateway.fail_next(Outage::OAuthError { status: 400, code: "invalid_grant".into(), description: String::new() });
+    let auth = ClientAuth::basic("test-client", "test-secret");
+    let tokens = TokenCache::new(ClientCredentials::new(gateway.service(), URL, auth).unwrap());
+    let http = ServiceBuilder::new()
+        .layer(OAuthLayer::danger_any_origin(tokens))
+        .map_request(|mut request: http::Request<_>| {
+            // The gateway has seen it.
+            request.headers_mut().remove("authorization");
+            request
+        })
+        .service(issuer.service());
+    let auth = ClientAuth::post("test-client", "test-secret");
+    let persist = |_| async { Ok::<_, std::io::Error>(()) };
+    let grant = RefreshToken::new(http, URL, auth, first, persist).unwrap();
+    let error = grant.token(None).await.unwrap_err();
+    assert!(error.oauth_code().is_none() && !error.requires_sign_in(), "{error}");
+    assert_eq!(issuer.stats().requests, 0);
+    // The gateway is itself again, and the refresh token is as good as ever.
+    sleep(secs(61)).await;
+    grant.token(None).await.unwrap();
+    assert_eq!((issuer.stats().refreshes, issuer.stats().reuses), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,11 @@ pub(super) struct Failure {
 
 impl Failures {
     /// The failure for which the issuer is left alone.
+    /// Whether the last request failed, whether or not it is over by now.
+    pub(super) fn any(&self) -> bool {
+        self.last.is_some()
+    }
+
     pub(super) fn cooling(&self, now: Instant) -> Option<&Failure> {
         self.last.as_ref().filter(|failure| now < failure.until)
     }

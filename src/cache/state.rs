@@ -185,14 +185,20 @@ impl State {
         if last.is_none_or(|last| last <= token.generation()) {
             self.rejected = Some(token.clone());
         }
+        let is_first = is_news || !self.is_makeshift;
         if self.failures.cooling(now).is_some() {
             // The issuer is failing: a replay would turn the API's own answer into an error.
-            let is_news = is_news || held.is_some() && !self.is_makeshift;
             self.is_makeshift = held.is_some();
-            return refusal(RejectionOutcome::Kept, is_news);
+            return refusal(RejectionOutcome::Kept, held.is_some() && is_first);
         }
         if held.is_none() {
             return refusal(RejectionOutcome::Superseded, false);
+        }
+        let lives = self.current.as_ref().is_some_and(|lease| now < lease.expires_at());
+        if lives && self.failures.any() && self.alive(now).is_some() {
+            // The issuer failed, and is being asked again: if it fails once more, this one has to serve on.
+            self.is_makeshift = true;
+            return refusal(RejectionOutcome::Superseded, is_first);
         }
         if !self.is_makeshift && self.flaps(now) {
             return refusal(RejectionOutcome::Kept, is_news);

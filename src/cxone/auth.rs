@@ -102,8 +102,8 @@ where
 
 /// The legacy central way: the password grant, written as JSON. The API is where the answer says, see
 /// [`api_url`](super::api_url). For an `endpoint` of
-/// `https://api.incontact.com/InContactAuthorizationServer/Token`, `auth` is Basic with `app@vendor` as its id, and the
-/// business unit's key as its secret.
+/// `https://api.incontact.com/InContactAuthorizationServer/Token`, `auth` is
+/// [`ClientAuth::basic_raw`] with `app@vendor` as its id, and the business unit's number as its secret.
 ///
 /// # Errors
 ///

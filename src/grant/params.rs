@@ -103,7 +103,7 @@ impl Params {
     }
 
     fn check(&self, name: &str) -> Result<(), Error> {
-        if name.starts_with("client_") {
+        if CLIENT.contains(&name) {
             return Err(Error::config(format!("the parameter {name} is set by the client authentication")));
         }
         if SETTERS.contains(&name) {
@@ -118,4 +118,5 @@ impl Params {
 
 const SECRETS: [&str; 7] =
     ["actor_token", "assertion", "code", "code_verifier", "password", "refresh_token", "subject_token"];
+const CLIENT: [&str; 4] = ["client_assertion", "client_assertion_type", "client_id", "client_secret"];
 const SETTERS: [&str; 4] = ["audience", "grant_type", "resource", "scope"];

@@ -39,6 +39,7 @@ use crate::{
 ///   [`Error::requires_sign_in`] says that the user has to sign in. Where `refresh_token` is a [`Secret::file`], a
 ///   [`Secret::from_fn`] or such, it is looked up again then, and every time until one is taken: a token that somebody else
 ///   has put there is used. A cache asks again after a minute, and after a quarter of an hour at the latest.
+/// * One process at a time for each refresh token: of two that share a file, one sends what the other has used up.
 /// * A refresh belongs to the runtime on which it began. If that is shut down in the middle, what had arrived is not lost,
 ///   and the next runtime goes on; while it is neither shut down nor driven, no other refresh can begin.
 ///
@@ -53,15 +54,17 @@ use crate::{
 /// let grant = RefreshToken::new(
 ///     http,
 ///     "https://login.example.com/token",
-///     ClientAuth::basic("exporter", Secret::env("PATH")),
+///     ClientAuth::basic("exporter", Secret::file("/run/secrets/client_secret")),
 ///     Secret::file(path),
 ///     move |next: String| async move {
-///         // Beside it first, so that a crash leaves one of the two whole.
+///         // Beside it first, so that a crash leaves one of the two whole; for nobody else to read.
 ///         let beside = format!("{path}.new");
-///         let mut file = tokio::fs::File::create(&beside).await?;
+///         let mut options = tokio::fs::OpenOptions::new();
+///         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).await?;
 ///         tokio::io::AsyncWriteExt::write_all(&mut file, next.as_bytes()).await?;
 ///         file.sync_all().await?;
-///         tokio::fs::rename(&beside, path).await
+///         tokio::fs::rename(&beside, path).await?;
+///         tokio::fs::File::open("/var/lib/exporter").await?.sync_all().await
 ///     },
 /// )?;
 /// let tokens = TokenCache::new(grant);
@@ -81,7 +84,8 @@ pub struct RefreshToken {
 
 impl RefreshToken {
     /// `refresh_token` is the first one, looked up when the first access token is needed. `persist` is given every one that
-    /// comes in its place, and has to keep it so that it is there after a crash.
+    /// comes in its place, and has to keep it so that it is there after a crash. Neither may need a token of this grant: it
+    /// waits for them.
     ///
     /// # Errors
     ///

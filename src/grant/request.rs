@@ -68,7 +68,7 @@ impl TokenRequest {
         self
     }
 
-    /// Writes the parameters as one JSON object. Defaults to a form, as RFC 6749 wants.
+    /// Writes the parameters as one JSON object of strings, and of arrays of them where one is given more than once. Defaults to a form, as RFC 6749 wants.
     pub fn json(mut self) -> Self {
         self.endpoint.encoding = Encoding::Json;
         self

@@ -68,7 +68,8 @@ impl Answer<'_> {
         };
         let token = Token::new(access_token.as_str())?.issued_at(self.reply.sent_at);
         let token = members.expires_in.into_iter().fold(token, Token::with_lifetime);
-        Ok(token.with_response(self.reply.body))
+        // Not in the buffer that it was read into, which has room for the longest.
+        Ok(token.with_response(Zeroizing::new(self.reply.body.to_vec())))
     }
 
     fn refused(&self, code: Option<String>, description: Option<String>) -> Error {

@@ -1,6 +1,6 @@
 //! Where tokens are asked for.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, fmt};
 
 use http::Uri;
 
@@ -17,7 +17,7 @@ use crate::{error::Error, origin::Origin, text::clean};
 /// assert!(TokenEndpoint::new("https://login.example.com/oauth/token").is_ok());
 /// assert!(TokenEndpoint::new("http://login.example.com/oauth/token").is_err());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenEndpoint {
     uri: Uri,
     mtls: Option<Uri>,
@@ -51,6 +51,15 @@ impl TokenEndpoint {
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into().into());
+        self
+    }
+
+    /// Asks at the alias for mutual TLS, if the server's metadata name one, however the client authenticates: for a token that
+    /// is bound to the certificate of the connection (RFC 8705 §3 to §5). By default only a client that authenticates by
+    /// [TLS](ClientAuth::tls) does.
+    #[must_use]
+    pub fn over_mtls(mut self) -> Self {
+        self.uri = self.mtls.clone().unwrap_or(self.uri);
         self
     }
 
@@ -94,6 +103,18 @@ impl TokenEndpoint {
 
     pub(super) fn at(uri: Uri) -> Self {
         Self { uri, mtls: None, issuer: None, methods: None }
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A query may carry anything.
+        f.debug_struct("TokenEndpoint")
+            .field("host", &self.uri.host())
+            .field("path", &self.uri.path())
+            .field("issuer", &self.issuer)
+            .field("methods", &self.methods)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,6 +176,15 @@ pub(super) fn absolute(url: &str, what: &str) -> Result<(Uri, Origin), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_shows_no_query() {
+        let endpoint = TokenEndpoint::new("https://login.example.com/token?key=canary").unwrap();
+        let endpoint = endpoint.with_mtls_alias("https://mtls.example.com/token?key=canary".parse().ok());
+        assert!(!format!("{endpoint:?}").contains("canary"));
+        assert_eq!(endpoint.clone().over_mtls().uri(&ClientAuth::none("id")).host(), Some("mtls.example.com"));
+        assert_eq!(endpoint.uri(&ClientAuth::none("id")).host(), Some("login.example.com"));
+    }
 
     #[test]
     fn a_long_host_makes_no_long_error() {

@@ -97,6 +97,12 @@ impl TokenExchange {
         self
     }
 
+    /// One more audience (RFC 8693 §2.1), where [`audience`](Self::audience) has named the first. None by default.
+    pub fn and_audience(mut self, audience: impl AsRef<str>) -> Self {
+        self.request.params.push("audience", audience.as_ref());
+        self
+    }
+
     common_setters!(request);
 }
 

@@ -115,9 +115,10 @@ where
 {
     let host = host(request.uri());
     let silent = |error: BoxError| {
-        // What the client itself refused to send says best why.
-        if let Some(error) = Error::find(error.as_ref()) {
-            return error.clone();
+        if let Some(own) = Error::find(error.as_ref()) {
+            // What the client itself refused to send says best why.
+            let silent = || Error::new(Kind::Transport { host: host.clone() }).caused_by_another(own);
+            return if own.is_config() { own.clone() } else { silent() };
         }
         let transient = !causes(error.as_ref()).any(is_untrusted);
         Error::new(Kind::Transport { host: host.clone() }).with_source(error).with_transient(transient)

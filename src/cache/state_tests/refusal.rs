@@ -128,7 +128,7 @@ fn a_token_refused_while_the_issuer_failed_serves_nobody_once_another_can_be_had
 }
 
 #[test]
-fn a_token_refused_while_the_issuer_failed_is_dropped_if_it_is_refused_again_afterwards() {
+fn a_token_refused_while_the_issuer_failed_serves_nobody_while_it_is_asked_again() {
     let mut cache = Cache::holding("a", 1000);
     let demand = cache.state.decide(cache.at(600.0), secs(500));
     let Decision::Launch(orders) = demand else { panic!("{demand:?}") };
@@ -138,9 +138,27 @@ fn a_token_refused_while_the_issuer_failed_is_dropped_if_it_is_refused_again_aft
     assert_eq!(grant.recheck_at, cache.at(660.0), "not only when its refresh is due");
     let old = cache.token();
     let orders = cache.launch(660.0);
-    assert_eq!(cache.state.reject(&old, cache.at(660.1)).outcome, RejectionOutcome::Dropped);
+    assert_eq!(cache.state.reject(&old, cache.at(660.1)).outcome, RejectionOutcome::Superseded);
+    assert!(matches!(cache.decide(660.2), Decision::Join(_)));
     cache.land(orders.flight, Ok(token("b", 1000)), 660.5);
     assert_eq!(cache.reject(661.0), RejectionOutcome::Kept, "a forced one, and ten seconds must pass until the next");
+}
+
+#[test]
+fn a_refusal_while_a_failing_issuer_is_asked_again_leaves_the_token_for_when_it_fails_again() {
+    for refused_before in [true, false] {
+        let mut cache = Cache::holding("a", 1000);
+        let Decision::Launch(orders) = cache.state.decide(cache.at(600.0), secs(500)) else { panic!("too little") };
+        cache.failed(orders.flight, Error::permanent("x"), 600.0);
+        if refused_before {
+            assert_eq!(cache.reject(601.0), RejectionOutcome::Kept);
+        }
+        let Decision::Launch(probe) = cache.state.decide(cache.at(660.0), secs(500)) else { panic!("too little") };
+        assert_eq!(cache.reject(660.1), RejectionOutcome::Superseded);
+        assert!(matches!(cache.decide(660.2), Decision::Join(_)), "a new one may come");
+        cache.failed(probe.flight, Error::permanent("x"), 661.0);
+        assert_eq!(cache.fresh(662.0), "a", "there is none again, and other routes may take it");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{
     client_secret::ClientSecret,
     sign::{SharedKey, SignAssertion},
 };
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// How a client proves who it is without sending a secret: a JWT that it signs anew for every token request
 /// (RFC 7521, RFC 7523).
@@ -66,7 +66,7 @@ impl ClientAssertion {
         let algorithm = key.algorithm();
         let audience = self.audience.resolve(token_endpoint, issuer)?;
         let input = self.signing_input(algorithm, key.key_id(), client_id, audience)?;
-        let signature = key.sign(input.as_bytes()).await?;
+        let signature = key.sign(input.as_bytes()).await.map_err(unsigned)?;
         seal(input, algorithm, &signature)
     }
 }
@@ -245,6 +245,12 @@ fn unguessable() -> Result<String, Error> {
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Error::transient("the system has no randomness for the `jti` of an assertion"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// A key service may need a token of its own: a refusal of that one is none of this client.
+fn unsigned(error: Error) -> Error {
+    let what = || Kind::Secret("the client assertion could not be signed".into());
+    if error.is_config() { error } else { Error::new(what()).caused_by_another(&error) }
 }
 
 fn seal(mut input: Zeroizing<String>, algorithm: Algorithm, signature: &[u8]) -> Result<Zeroizing<String>, Error> {

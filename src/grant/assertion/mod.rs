@@ -76,7 +76,6 @@
 //! |---|---|
 //! | any that knows RFC 7523bis | the issuer as [`Audience`], which is the default |
 //! | PingFederate 13.1, HelseID | [`header_type("client-authentication+jwt")`](ClientAssertion::header_type) |
-//! | Microsoft Entra ID | [`Audience::token_endpoint`] |
 //! | Glewlwyd | [`Audience::token_endpoint`], and a key with an id |
 //! | Authlib | `RS256` or `ES256` |
 //! | node oidc-provider | no key id with `client_secret_jwt`, which is the default |

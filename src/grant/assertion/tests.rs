@@ -170,12 +170,14 @@ async fn a_key_service_gets_the_input_of_the_signature_and_its_answer_is_sent() 
 }
 
 #[tokio::test]
-async fn the_error_of_a_key_service_is_passed_on_as_it_is() {
+async fn the_error_of_a_key_service_is_the_cause_and_not_a_verdict_on_the_client() {
     for error in [Error::transient("the service is down"), Error::permanent("no such key")] {
         let answer = Err(error.clone());
         let service = Service { algorithm: Algorithm::RS256, answer, asked: Arc::default() };
         let passed_on = ClientAssertion::new(service).make("id", TOKEN_URL, Some(ISSUER)).await.unwrap_err();
-        assert_eq!(format!("{passed_on:?}"), format!("{error:?}"));
+        assert_eq!(passed_on.is_transient(), error.is_transient());
+        let cause = std::error::Error::source(&passed_on).unwrap();
+        assert_eq!(format!("{cause:?}"), format!("{error:?}"));
     }
 }
 

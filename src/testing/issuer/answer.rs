@@ -57,9 +57,9 @@ pub(super) fn answer(
     if !is_form(headers) {
         return Err(Refusal::new(Why::Request, "the body is not a form"));
     }
-    // RFC 6749, section 3.2: a parameter must not be given twice; RFC 8707, section 2: but for this one.
+    // RFC 6749, section 3.2: a parameter must not be given twice; RFC 8693, section 2.1, and RFC 8707, section 2: but for these.
     for (at, (name, _)) in form.iter().enumerate() {
-        if name != "resource" && form[..at].iter().any(|(earlier, _)| earlier == name) {
+        if !matches!(name.as_str(), "audience" | "resource") && form[..at].iter().any(|(earlier, _)| earlier == name) {
             return Err(Refusal::new(Why::Request, "a parameter is repeated"));
         }
     }
