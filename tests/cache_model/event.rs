@@ -50,6 +50,8 @@ pub(crate) enum Event {
         generation: u64,
         at: At,
         renewable: bool,
+        /// Whether it is gone, which tells one that is about to be replaced from one that is.
+        dropped: bool,
     },
     Invalidated,
     RuntimeEnded {

@@ -30,6 +30,9 @@ pub(crate) struct Oracle {
     dropped: HashSet<usize>,
     asked_at: Option<At>,
     under_way: Vec<Ask>,
+    last_ask: u64,
+    /// The last request that ended has failed.
+    failing: bool,
     /// Somebody has reason to ask.
     launch: Option<Launch>,
     /// One, unless it is open which failure counts.
@@ -136,6 +139,8 @@ impl Oracle {
             dropped: HashSet::new(),
             asked_at: None,
             under_way: Vec::new(),
+            last_ask: 0,
+            failing: false,
             launch: None,
             cooling: Vec::new(),
             sure: true,
@@ -176,7 +181,9 @@ impl Oracle {
                 self.waiting.remove(caller);
                 Ok(())
             }
-            Event::Rejected { generation, at, renewable } => self.reject(*generation, *at, *renewable),
+            Event::Rejected { generation, at, renewable, dropped } => {
+                self.reject(*generation, *at, *renewable, *dropped)
+            }
             Event::Invalidated => {
                 self.invalidate();
                 Ok(())
@@ -255,6 +262,7 @@ impl Oracle {
     }
 
     fn forget_failures(&mut self) {
+        self.failing = false;
         self.cooling.clear();
         self.sure = true;
         (self.transient, self.permanent) = <_>::default();

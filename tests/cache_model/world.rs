@@ -204,8 +204,12 @@ impl World {
         };
         let Some(token) = self.got.len().checked_sub(back).map(|place| &self.got[place]) else { return };
         for nth in 0..times {
-            let renewable = self.caches[nth % self.caches.len()].reject(token);
-            self.script.log(Event::Rejected { generation: token.generation(), at: self.script.now(), renewable });
+            let cache = &self.caches[nth % self.caches.len()];
+            let before = cache.stats().rejected;
+            let renewable = cache.reject(token);
+            let dropped = cache.stats().rejected > before;
+            let (generation, at) = (token.generation(), self.script.now());
+            self.script.log(Event::Rejected { generation, at, renewable, dropped });
         }
     }
 

@@ -129,7 +129,7 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn reject(&mut self, generation: u64, at: At, renewable: bool) -> Verdict {
+    pub(super) fn reject(&mut self, generation: u64, at: At, renewable: bool, dropped: bool) -> Verdict {
         let known = self.tokens.iter().position(|token| token.generation == Some(generation));
         // One that is over says nothing about those that came after it.
         let valid = self.valid(at).is_some();
@@ -149,6 +149,19 @@ impl Oracle {
                 Ok(())
             };
         };
+        // The source failed, and is asked again: what is refused meanwhile serves on if it fails once more.
+        let failed = self.failing && !cooling.0;
+        let under_way = self.under_way.iter().any(|ask| !self.is_dead(ask, at));
+        let launching = self.launching(at);
+        let (surely, perhaps) =
+            (under_way || launching.is_some_and(|launch| launch.must.is_some()), launching.is_some());
+        if renewable && valid && failed && (surely || perhaps) && !dropped {
+            self.makeshift = true;
+            return Ok(());
+        }
+        if renewable && (!dropped || (valid && failed && surely)) {
+            return Err(format!("{generation}: dropped {dropped}, and the source, which failed, is asked: {surely}"));
+        }
         let known = &self.tokens[held];
         let interval = self.limits.flap_interval;
         let young = at - known.landed < interval.min((known.expires - known.landed) / 2);

@@ -31,6 +31,7 @@ impl Oracle {
         }
         self.asked_at = Some(at);
         self.cooling.clear();
+        self.last_ask = ask;
         self.under_way.push(Ask { ask, at, told: self.refused, void: false });
         Ok(())
     }
@@ -56,8 +57,11 @@ impl Oracle {
                 };
                 self.minted_by(&ended, dead, token);
             }
+            // Somebody has taken over, and is who counts.
+            Reply::Failed { .. } if dead && self.last_ask > ask => self.supersede(at, dead),
             Reply::Failed { fault, transient, retry_after } => {
                 self.counts.failed += 1;
+                self.failing = true;
                 let cooling = self.cool(*fault, *transient, *retry_after, (ended.at, at), dead);
                 if dead {
                     self.late_failures += 1;
