@@ -117,14 +117,15 @@ impl OAuthLayer {
     }
 
     /// How long a request waits for a token in all when there is no valid one; its [`Deadline`](crate::Deadline) counts if it
-    /// is sooner. Defaults to 10 s; one hour at the most.
+    /// is sooner. Longer than the token request itself may take, so that its own error is heard. Defaults to 12 s; one hour at
+    /// the most.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         Arc::make_mut(&mut self.binding).acquire_timeout = timeout.min(Duration::from_secs(60 * 60));
         self
     }
 
     fn new(origins: Option<Vec<Origin>>, tokens: Tokens) -> Self {
-        Self { binding: Arc::new(Binding { tokens, origins, acquire_timeout: Duration::from_secs(10) }) }
+        Self { binding: Arc::new(Binding { tokens, origins, acquire_timeout: Duration::from_secs(12) }) }
     }
 }
 

@@ -61,7 +61,8 @@
 //! 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it was.
 //!
 //! **Whose token it is.** That of the one cache; or, with [`TokenCaches`], that of the cache that the [`TokenKey`] of the
-//! request names. A request that does not name one is not sent.
+//! request names. A request that does not name one is not sent. (A redirect layer that drops extensions at another origin
+//! drops the key.)
 //!
 //! **How long it all may take.** As long as the [`Deadline`] of a request says, which bounds all of this together until the
 //! response begins; without one, each part has its own limit, and sending has that of the client underneath.
@@ -110,11 +111,11 @@
 //!
 //! With the feature `metrics`, on the [`metrics`](https://docs.rs/metrics) facade. `cache` is the cache's
 //! [name](cache::Builder::name); the other labels have the values that are listed. Times are in seconds. Install the
-//! recorder before the first request.
+//! recorder before the first request. Caches of one name share their numbers, and the gauge is the last one's.
 //!
 //! | name | kind | labels | what it tells |
 //! |---|---|---|---|
-//! | `tower_oauth2_requests_total` | counter | `cache`, `outcome`: `hit`, `stale`, `waited`, `failed`, `gave_up` | requests, and calls of [`TokenCache::token`], by how they came by a token: at once, at once while it is being replaced, after a wait, not at all, or dropped while they waited |
+//! | `tower_oauth2_requests_total` | counter | `cache`, `outcome`: `hit`, `stale`, `waited`, `failed`, `gave_up` | waits for a token or their absence, of requests and of calls of [`TokenCache::token`], by how they came by it: at once, at once while it is being replaced, after a wait, not at all, or dropped while they waited |
 //! | `tower_oauth2_wait_seconds` | histogram | `cache`, `outcome`: `waited`, `failed`, `gave_up` | how long they waited |
 //! | `tower_oauth2_refreshes_total` | counter | `cache`, `reason`: as [`Reason`](cache::Reason), `outcome`: `refreshed`, `transient`, `permanent`, `superseded` | token requests |
 //! | `tower_oauth2_refresh_seconds` | histogram | `cache`, `outcome` | how long the source took |

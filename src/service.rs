@@ -29,7 +29,7 @@ use crate::{
 /// * A request to another origin, and one that has an `Authorization` header, passes through untouched.
 /// * With a valid token the request is sent at once, also while the token is being replaced. This path boxes nothing,
 ///   spawns nothing and allocates nothing but the header's place. A clone that is kept takes no lock either from its third
-///   request on: it has a copy of its own by then. A fresh one reads the cache under a lock that is shared by all readers.
+///   request on, until the token changes: it has a copy of its own by then. A fresh one reads the cache under a lock that is shared by all readers.
 /// * Without one, the readiness of the inner service is given up, so that no permit of it is held while the issuer is
 ///   asked; then a clone of it is made ready and called.
 /// * If the layer has many tokens, a request chooses by its [`TokenKey`](crate::TokenKey). It reads two locks then, which

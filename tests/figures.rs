@@ -276,3 +276,15 @@ async fn a_wall_clock_that_is_years_off_changes_nothing() {
         assert_eq!(grant.token(None).await.unwrap_err().retry_after(), Some(secs(20)), "{date}");
     }
 }
+
+/// A black hole instead of an issuer: callers hear what the token request came to, not just that they waited.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_an_issuer_that_hangs_hears_why_and_when_it_is_asked_again() {
+    let issuer = Issuer::new();
+    issuer.set_outage(Some(Outage::Hang));
+    let api = api(tokens(&issuer, 8), service_fn(|_| async { Ok::<_, BoxError>(Response::new(String::new())) }));
+    let error = api.oneshot(get()).await.unwrap_err();
+    let error = Error::find(error.as_ref()).unwrap();
+    assert!(error.is_timeout() && error.retry_at().is_some(), "{error}");
+    assert!(error.to_string().contains("the token request"), "{error}");
+}

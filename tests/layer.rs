@@ -193,7 +193,7 @@ async fn the_wait_for_a_token_ends_with_its_timeout_or_the_deadline_of_the_reque
         assert!(error.is_timeout() && error.is_transient(), "{error}");
         (Instant::now() - start).as_millis()
     };
-    assert_eq!(waited(layer.layer(log.clone()), None).await, 10_000);
+    assert_eq!(waited(layer.layer(log.clone()), None).await, 12_000);
     assert_eq!(waited(layer.layer(log.clone()), Some(3)).await, 3_000);
     assert_eq!(waited(layer.clone().acquire_timeout(secs(2)).layer(log.clone()), Some(3)).await, 2_000);
     assert!(log.seen().is_empty());

@@ -113,11 +113,11 @@ async fn a_service_that_becomes_ready_slower_than_tokens_live_gets_one_in_the_en
 
 #[tokio::test(start_paused = true)]
 async fn all_waits_for_a_token_together_are_bounded() {
-    let tokens = issuer(Duration::from_secs(6), Duration::from_secs(2));
+    let tokens = issuer(Duration::from_secs(7), Duration::from_secs(2));
     let api = layer(tokens).layer(Slow { ready: None, sent: Sent::default() });
     let error = api.oneshot(get()).await.unwrap_err();
     let error = tower_oauth2::Error::find(error.as_ref()).unwrap();
-    assert!(error.is_timeout(), "6 s, and then 6 s more, are over 10 s: {error}");
+    assert!(error.is_timeout(), "7 s, and then 7 s more, are over 12 s: {error}");
 }
 
 /// Is ready three seconds after it was asked for the first time, in each clone.

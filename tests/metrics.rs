@@ -128,6 +128,10 @@ async fn the_expiry_is_there_to_be_watched_and_over_when_the_token_is_dropped() 
     assert!((3590.0..=3600.0).contains(&left), "{left}");
     tokens.reject(&token);
     assert!(metrics.gauge("token_expires_at_seconds", "default") <= now());
+    tokens.token().await.unwrap();
+    assert!(metrics.gauge("token_expires_at_seconds", "default") > now() + 3000.0);
+    tokens.invalidate();
+    assert!(metrics.gauge("token_expires_at_seconds", "default") <= now());
 }
 
 #[tokio::test(start_paused = true)]

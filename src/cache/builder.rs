@@ -43,7 +43,9 @@ impl Builder {
     }
 
     /// The least time between two times that the source is asked, whatever it answers and whoever needs a token; callers
-    /// that need one sooner wait. Defaults to 1 s; 100 ms at the least, one hour at the most.
+    /// that need one sooner wait: longer than a layer's [`acquire_timeout`](crate::OAuthLayer::acquire_timeout) and a token
+    /// that is refused soon after it came is an outage until it is over. Defaults to 1 s; 100 ms at the least, one hour at
+    /// the most.
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.rules.min_interval = interval.clamp(Duration::from_millis(100), HOUR);
         self

@@ -40,7 +40,8 @@ impl Shared {
     /// Not to be called under the lock.
     pub(super) fn tell(&self, fact: &Fact<'_>, now: Instant) {
         self.counters.count(fact);
-        self.meter.count(fact, now);
+        // Of what is there now, not of what the fact says: another may have overtaken it.
+        self.meter.count(fact, || self.read().state.expires_at(), now);
         fact.log(&self.name, now);
         if let Some(feed) = self.feed.upgrade() {
             feed.send(|| fact.event(now));

@@ -19,6 +19,7 @@ pub(super) struct Meter {
     name: SharedString,
     /// Kept, because looking one up costs more than a hit. Made by the first, so that a recorder may come after the cache.
     hits: OnceLock<Counter>,
+    stale: OnceLock<Counter>,
 }
 
 /// A caller that could not be served at once.
@@ -32,24 +33,23 @@ pub(super) struct Wait<'a> {
 
 impl Meter {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: SharedString::from_shared(name.into()), hits: OnceLock::new() }
+        Self { name: SharedString::from_shared(name.into()), hits: OnceLock::new(), stale: OnceLock::new() }
     }
 
     /// A caller had its token at once.
     pub(super) fn served(&self, stale: bool) {
-        if stale {
-            self.requests("stale").increment(1);
-        } else {
-            self.hits.get_or_init(|| self.requests("hit")).increment(1);
-        }
+        let (counter, outcome) = if stale { (&self.stale, "stale") } else { (&self.hits, "hit") };
+        counter.get_or_init(|| self.requests(outcome)).increment(1);
     }
 
-    pub(super) fn count(&self, fact: &Fact<'_>, now: Instant) {
+    /// `expires_at` is the end of the token that is there now, if one is.
+    pub(super) fn count(&self, fact: &Fact<'_>, expires_at: impl FnOnce() -> Option<Instant>, now: Instant) {
         match fact {
-            Fact::Waited | Fact::Departed | Fact::Invalidated => {}
-            Fact::Refreshed(flown, lease) => {
+            Fact::Waited | Fact::Departed => {}
+            Fact::Invalidated => self.expires_at(expires_at(), now),
+            Fact::Refreshed(flown, _) => {
                 self.refresh(flown, "refreshed");
-                self.expires_at(lease.expires_at(), now);
+                self.expires_at(expires_at(), now);
             }
             Fact::Failed(flown, error) => {
                 self.refresh(flown, if error.is_transient() { "transient" } else { "permanent" });
@@ -60,7 +60,7 @@ impl Meter {
                 counter!("tower_oauth2_rejections_total", "cache" => cache.clone(), "outcome" => outcome).increment(1);
                 histogram!("tower_oauth2_rejected_token_age_seconds", "cache" => cache).record(age(token, now));
                 if refusal.outcome == RejectionOutcome::Dropped {
-                    self.expires_at(now, now);
+                    self.expires_at(expires_at(), now);
                 }
             }
         }
@@ -84,8 +84,9 @@ impl Meter {
     }
 
     /// As wall time, because a gauge is read at any time: what is left would be right for a moment only.
-    fn expires_at(&self, at: Instant, now: Instant) {
-        let at = SystemTime::now() + at.saturating_duration_since(now);
+    fn expires_at(&self, at: Option<Instant>, now: Instant) {
+        let left = at.map(|at| at.saturating_duration_since(now)).unwrap_or_default();
+        let at = SystemTime::now() + left;
         let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         gauge!("tower_oauth2_token_expires_at_seconds", "cache" => self.name.clone()).set(seconds);
     }

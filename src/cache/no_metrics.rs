@@ -20,7 +20,7 @@ impl Meter {
 
     pub(super) fn served(&self, _: bool) {}
 
-    pub(super) fn count(&self, _: &Fact<'_>, _: Instant) {}
+    pub(super) fn count(&self, _: &Fact<'_>, _: impl FnOnce() -> Option<Instant>, _: Instant) {}
 
     pub(super) fn wait(&self) -> Wait<'_> {
         Wait(PhantomData)

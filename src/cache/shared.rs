@@ -102,17 +102,25 @@ impl Shared {
 
     /// Decides for one caller, and starts the flight if that falls to it.
     pub(super) fn step(self: &Arc<Self>, now: Instant, min_ttl: Duration) -> Step {
-        let (step, departure) = self.update(|locked| match locked.state.decide(now, min_ttl) {
-            Decision::Fresh(grant) => (Step::Use(grant), None),
-            Decision::Stale(grant, orders) => (Step::Use(grant), Some(locked.open(orders))),
-            Decision::Fail(error) => (Step::Fail(error), None),
-            Decision::Join(dead_at) => (Step::Wait(locked.waiter(dead_at)), None),
-            Decision::Launch(orders) => {
-                let dead_at = orders.dead_at;
-                let departure = locked.open(orders);
-                (Step::Wait(locked.waiter(dead_at)), Some(departure))
+        let (step, departure) = {
+            let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
+            let decided = match locked.state.decide(now, min_ttl) {
+                Decision::Fresh(grant) => (Step::Use(grant), None),
+                Decision::Stale(grant, orders) => (Step::Use(grant), Some(locked.open(orders))),
+                Decision::Fail(error) => (Step::Fail(error), None),
+                Decision::Join(dead_at) => (Step::Wait(locked.waiter(dead_at)), None),
+                Decision::Launch(orders) => {
+                    let dead_at = orders.dead_at;
+                    let departure = locked.open(orders);
+                    (Step::Wait(locked.waiter(dead_at)), Some(departure))
+                }
+            };
+            // Nothing else of it is news to those who have a token.
+            if decided.1.is_some() {
+                self.epoch.fetch_add(1, Ordering::Release);
             }
-        });
+            decided
+        };
         let Some((orders, landings)) = departure else { return step };
         match (flight::launch(self, &orders, landings), step) {
             // Without a runtime a valid token is still a valid token.

@@ -89,6 +89,12 @@ impl State {
         Some(Grant { lease: Arc::clone(lease), recheck_at })
     }
 
+    /// When the token that is there expires.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "for the gauge"))]
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.current.as_ref().map(|lease| lease.expires_at())
+    }
+
     /// Whether nobody with that demand has to wait.
     pub(super) fn serves(&self, now: Instant, min_ttl: Duration) -> bool {
         self.serving(now, min_ttl).is_some()

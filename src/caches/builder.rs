@@ -24,12 +24,19 @@ impl Builder {
 
     /// How many caches are kept. To make room, all of them are looked at, so that it should be more than are in use.
     /// Defaults to 1,024; 1 at the least.
+    ///
+    /// With fewer than are in use, each request may find its cache gone: its token, and what is known of the failures of its
+    /// source, so that nothing keeps it from being asked again at once.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity.max(1);
         self
     }
 
     /// The key of requests that have none. By default there is none, and they are not sent.
+    ///
+    /// Mind what takes a key away: tower-http's `FollowRedirect` drops the extensions of a request that is sent to another
+    /// origin, and it would come back with the default one's token. Let its `FilterCredentials` policy
+    /// `allow_extension::<TokenKey>()`, or set no default.
     pub fn default_key(mut self, key: TokenKey) -> Self {
         self.default_key = Some(key);
         self
