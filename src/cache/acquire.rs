@@ -1,0 +1,104 @@
+//! How a caller comes by the token.
+
+use std::time::Duration;
+
+use tokio::{runtime::Handle, time::Instant};
+
+use super::{
+    TokenCache,
+    lease::{Grant, Lease},
+    metrics::Wait,
+    shared::Step,
+    state::Landing,
+};
+use crate::error::{Error, Kind};
+
+impl TokenCache {
+    pub(crate) fn epoch(&self) -> u64 {
+        self.shared.epoch()
+    }
+
+    /// The token with the epoch it is known of, if nothing has to be decided or waited for. For `min_ttl` see
+    /// [`MinTtl`](crate::MinTtl); zero asks for nothing. Whoever keeps the grant has to look whether its lease
+    /// [satisfies](Lease::satisfies) the next demand.
+    pub(crate) fn peek(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
+        let locked = self.shared.read();
+        let grant = locked.state.peek(now, min_ttl)?;
+        // Read under the lock, so that it belongs to what was read.
+        Some((grant, self.epoch()))
+    }
+
+    /// As [`peek`](Self::peek), and starts the refresh if it is due; `None` if the caller has to wait.
+    pub(crate) fn try_acquire(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
+        self.peek(now, min_ttl).or_else(|| {
+            let due = self.shared.read().state.serves(now, min_ttl);
+            // Read before the step: a change in between costs one more look, never a stale answer.
+            let epoch = self.epoch();
+            let Some(Step::Use(grant)) = due.then(|| self.shared.step(now, min_ttl)) else { return None };
+            Some((grant, epoch))
+        })
+    }
+
+    pub(crate) async fn acquire(&self, min_ttl: Duration) -> Result<Grant, Error> {
+        // A hit must not take the lock alone, nor make every service clone look again.
+        let now = Instant::now();
+        if let Some((grant, _)) = self.peek(now, min_ttl) {
+            self.served(&grant.lease, now);
+            return Ok(grant);
+        }
+        let mut wait = self.shared.meter.wait();
+        let result = self.acquire_slow(min_ttl, &mut wait).await;
+        wait.over(result.is_ok());
+        result
+    }
+
+    async fn acquire_slow(&self, min_ttl: Duration, wait: &mut Wait<'_>) -> Result<Grant, Error> {
+        for takeovers in 0..MAX_TAKEOVERS {
+            let now = Instant::now();
+            let waiter = match self.shared.step(now, min_ttl) {
+                Step::Use(grant) => {
+                    if takeovers == 0 {
+                        wait.none(grant.lease.is_due(now));
+                    }
+                    return Ok(grant);
+                }
+                Step::Fail(error) => return Err(error),
+                Step::Wait(waiter) => waiter,
+            };
+            if Handle::try_current().is_err() {
+                return Err(Error::new(Kind::NoRuntime));
+            }
+            if takeovers == 0 {
+                self.shared.wait(now);
+            }
+            match waiter.landing().await {
+                Some(Landing::Token(grant)) => return Ok(grant),
+                // A token that was refused, while no other could be had, is better than none again.
+                Some(Landing::Failed(error)) => {
+                    return self.try_acquire(Instant::now(), min_ttl).map(|(grant, _)| grant).ok_or(error);
+                }
+                // The flight was abandoned, or brought what was refused or invalidated meanwhile: decide anew.
+                Some(Landing::Superseded) | None => {}
+            }
+        }
+        Err(Error::new(Kind::Abandoned).with_transient(true))
+    }
+}
+
+/// A source whose every runtime ends at once must not be asked for ever.
+const MAX_TAKEOVERS: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{source::source_fn, token::Token};
+
+    #[tokio::test]
+    async fn a_hit_changes_nothing_that_a_snapshot_would_have_to_notice() {
+        let tokens = TokenCache::new(source_fn(|_| async { Token::new("a") }));
+        tokens.token().await.unwrap();
+        let epoch = tokens.epoch();
+        tokens.token().await.unwrap();
+        assert_eq!(tokens.epoch(), epoch);
+    }
+}
