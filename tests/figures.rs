@@ -1,7 +1,7 @@
 //! What the token cache is held to, in numbers: herds, callers that give up, outages, recoveries, refusals, lock-outs.
 //!
 //! Everything from the token endpoint's HTTP to the API's is there; time is virtual. The scale is a small one by default, so
-//! that a debug build takes seconds; each test's doc has its result of 2026-11-21. The full one is
+//! that a debug build takes seconds. The full one, of which each test's doc has the result of 2026-11-21, is
 //!
 //! ```text
 //! FIGURES=full cargo test --release --test figures -- --nocapture
@@ -33,7 +33,7 @@ use tower_oauth2::{
     testing::{Issuer, Outage},
 };
 
-/// 1,000 callers at once through 20 expiries make exactly 21 token requests. In full: 10,000 and 1,000.
+/// 10,000 callers at once through 1,000 expiries make exactly 1,001 token requests.
 #[tokio::test(start_paused = true)]
 async fn a_herd_at_every_expiry_costs_one_token_request_each() {
     let (callers, expiries) = full((10_000, 1_000), (1_000, 20));
@@ -65,8 +65,8 @@ async fn callers_that_give_up_neither_cancel_the_token_request_nor_leave_anythin
     assert_eq!((Instant::now() - start, issuer.stats().requests), (Duration::ZERO, 1));
 }
 
-/// 10 requests a second for the 55 minutes that an issuer is dead while the token has them still to live: none fails, none
-/// waits at all, and the issuer gets 14 requests where it resets connections, 12 where it hangs. In full: 1,000 a second.
+/// 1,000 requests a second for the 55 minutes that an issuer is dead while the token has them still to live: of 3,299,000 none
+/// fails, none waits at all, and the issuer gets 14 requests where it resets connections, 12 where it hangs.
 #[tokio::test(start_paused = true)]
 async fn nobody_notices_an_issuer_that_is_dead_while_the_token_lives() {
     let rps = full(1_000, 10);
@@ -92,9 +92,8 @@ async fn nobody_notices_an_issuer_that_is_dead_while_the_token_lives() {
     }
 }
 
-/// Ten minutes of an issuer that is dead, without a token: 25 token requests at 1 and at 50 requests a second alike, 22 where
-/// it hangs, counted at the token endpoint; and while the cache cools down every caller has its error at once. In full:
-/// 10,000 a second.
+/// Ten minutes of an issuer that is dead, without a token: 25 token requests at 1 and at 10,000 requests a second alike, 22
+/// where it hangs, counted at the token endpoint; and while the cache cools down every caller has its error at once.
 #[tokio::test(start_paused = true)]
 async fn what_an_outage_costs_depends_on_its_length_and_not_on_the_load() {
     let loads = full([1, 10_000], [1, 50]);
@@ -128,8 +127,8 @@ async fn what_an_outage_costs_depends_on_its_length_and_not_on_the_load() {
     }
 }
 
-/// 300 processes, each with a cache of its own, notice within 30 s that the issuer is back, and do not all come at once: in no
-/// second come more than three times the mean of those 30 s, which is 10; 19 in the busiest. In full: 1,000.
+/// 1,000 processes, each with a cache of its own, notice within 30 s that the issuer is back, and do not all come at once: in
+/// no second come more than three times the mean of those 30 s, which is 33; 43 in the busiest.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_recovers_within_half_a_minute_and_not_all_at_once() {
     let pods = full(1_000, 300);

@@ -4,13 +4,7 @@ use std::time::Duration;
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{
-    TokenCache,
-    lease::{Grant, Lease},
-    metrics::Wait,
-    shared::Step,
-    state::Landing,
-};
+use super::{TokenCache, lease::Grant, metrics::Wait, shared::Step, state::Landing};
 use crate::error::{Error, Kind};
 
 impl TokenCache {
@@ -20,7 +14,7 @@ impl TokenCache {
 
     /// The token with the epoch it is known of, if nothing has to be decided or waited for. For `min_ttl` see
     /// [`MinTtl`](crate::MinTtl); zero asks for nothing. Whoever keeps the grant has to look whether its lease
-    /// [satisfies](Lease::satisfies) the next demand.
+    /// [satisfies](super::Lease::satisfies) the next demand.
     pub(crate) fn peek(&self, now: Instant, min_ttl: Duration) -> Option<(Grant, u64)> {
         let locked = self.shared.read();
         let grant = locked.state.peek(now, min_ttl)?;
