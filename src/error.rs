@@ -173,11 +173,15 @@ impl Error {
         Self::new(Kind::Deadline { sent }).with_transient(true)
     }
 
-    /// An error of somebody else's that this one was caused by: what it means for asking again stays, and its verdict about
-    /// another request does not become one about this.
-    pub(crate) fn caused_by_another(self, other: &Self) -> Self {
-        let error = self.with_transient(other.is_transient()).with_source(other.clone());
-        other.retry_after().into_iter().fold(error, Self::with_retry_after)
+    /// Caused by something foreign, which may pass unless it is an error of ours that says otherwise. What such a one means for
+    /// asking again stays; its verdict about another request does not become one about this.
+    pub(crate) fn caused_by(self, source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        let found = Self::find(source.as_ref()).cloned();
+        let error = self.with_source(source).with_transient(found.as_ref().is_none_or(Self::is_transient));
+        let Some(found) = found else { return error };
+        let error = found.retry_after().into_iter().fold(error, Self::with_retry_after);
+        if found.requires_sign_in() { error.with_sign_in() } else { error }
     }
 
     pub(crate) fn with_transient(self, transient: bool) -> Self {

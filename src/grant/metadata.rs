@@ -59,7 +59,7 @@ enum Plain {
 impl Metadata {
     /// Fetches the metadata of `issuer`: an absolute URL without query and fragment, spelled as the server spells it.
     ///
-    /// Asked are, until one answers with a document, the places of RFC 8414 §3.1 (`/.well-known/oauth-authorization-server`
+    /// Asked are, until one answers with a document that can be used, the places of RFC 8414 §3.1 (`/.well-known/oauth-authorization-server`
     /// before the issuer's path), of OpenID Connect Discovery §4 (`/.well-known/openid-configuration` after it) and of
     /// RFC 8414 §5 (the same before it). At most 256 KiB are read, 10 s are waited in all, redirects are not followed, and
     /// a failure that may pass is tried three times, a second apart.

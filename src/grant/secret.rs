@@ -130,16 +130,9 @@ impl Secret {
                 read.await.unwrap_or_else(|ended| Err(io::Error::other(ended))).map_err(unreadable)
             }
             Place::Callback(callback) => {
-                let text = callback.call().await.map_err(|source| {
-                    let found = Error::find(source.as_ref()).cloned();
-                    // Not passed on as it is: a refusal of somebody else must not be taken for one of this request.
-                    let failed =
-                        Error::new(Kind::Secret("the callback for a secret failed".into())).with_source(source);
-                    let Some(found) = found else { return failed.with_transient(true) };
-                    let failed = failed.with_transient(found.is_transient());
-                    let failed = found.retry_after().into_iter().fold(failed, Error::with_retry_after);
-                    if found.requires_sign_in() { failed.with_sign_in() } else { failed }
-                })?;
+                let failed =
+                    |source| Error::new(Kind::Secret("the callback for a secret failed".into())).caused_by(source);
+                let text = callback.call().await.map_err(|source: BoxError| failed(source))?;
                 if text.is_empty() {
                     return Err(Error::new(Kind::Secret("the callback for a secret answered with nothing".into())));
                 }

@@ -115,13 +115,13 @@ where
 {
     let host = host(request.uri());
     let silent = |error: BoxError| {
-        if let Some(own) = Error::find(error.as_ref()) {
-            // What the client itself refused to send says best why.
-            let silent = || Error::new(Kind::Transport { host: host.clone() }).caused_by_another(own);
-            return if own.is_config() { own.clone() } else { silent() };
+        // What the client itself refused to send says best why.
+        if let Some(refused) = Error::find(error.as_ref()).filter(|own| own.is_config()) {
+            return refused.clone();
         }
-        let transient = !causes(error.as_ref()).any(is_untrusted);
-        Error::new(Kind::Transport { host: host.clone() }).with_source(error).with_transient(transient)
+        let untrusted = causes(error.as_ref()).any(is_untrusted);
+        let error = Error::new(Kind::Transport { host: host.clone() }).caused_by(error);
+        if untrusted { error.with_transient(false) } else { error }
     };
     std::future::poll_fn(|cx| http.poll_ready(cx)).await.map_err(|error| silent(error.into()))?;
     let sent_at = Instant::now();

@@ -250,7 +250,7 @@ fn unguessable() -> Result<String, Error> {
 /// A key service may need a token of its own: a refusal of that one is none of this client.
 fn unsigned(error: Error) -> Error {
     let what = || Kind::Secret("the client assertion could not be signed".into());
-    if error.is_config() { error } else { Error::new(what()).caused_by_another(&error) }
+    if error.is_config() { error } else { Error::new(what()).caused_by(error) }
 }
 
 fn seal(mut input: Zeroizing<String>, algorithm: Algorithm, signature: &[u8]) -> Result<Zeroizing<String>, Error> {

@@ -92,7 +92,7 @@ impl Held {
         let refresh_token = self.in_hand(grant).await?;
         match self.exchange(grant, refresh_token).await {
             // Another process may have refreshed it, or the user signed in again.
-            Err(error) if error.requires_sign_in() => match self.in_hand(grant).await {
+            Err(error) if error.requires_sign_in() && error.oauth_code().is_some() => match self.in_hand(grant).await {
                 Ok(refresh_token) => self.exchange(grant, refresh_token).await,
                 Err(_) => Err(error),
             },
