@@ -63,7 +63,7 @@ fn a_token_refused_while_under_way_does_not_come_back() {
     let landing = cache.land(aware.flight, Ok(token("a", 100)), 91.0);
     assert!(matches!(landing, Landing::Token(_)), "minted again on purpose: the issuer knew");
     assert_eq!(cache.fresh(91.0), "a");
-    assert_eq!(cache.token().generation(), cache.state.rejected.as_ref().unwrap().generation() + 1);
+    assert!(cache.token().generation() > cache.state.rejected.as_ref().unwrap().generation(), "and another token");
 }
 
 #[test]
