@@ -1,0 +1,70 @@
+//! What `{:?}` shows says what it is. That it shows no secret is in `secrets.rs`, `secrets_grants.rs` and `secrets_memory.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::{convert::Infallible, fmt::Debug, time::Duration};
+
+use http::{Request, Response};
+use tower::{Service, service_fn};
+use tower_layer::Layer;
+use tower_oauth2::{
+    OAuthLayer, Token, TokenCache, TokenCaches,
+    client::HttpsClient,
+    grant::{
+        ClientAuth, ClientCredentials, Metadata, RefreshToken, Secret, TokenEndpoint, TokenExchange, TokenRequest,
+        assertion::{Algorithm, ClientAssertion},
+    },
+    source_fn,
+    testing::Issuer,
+};
+
+const TOKEN_URL: &str = "https://login.example.com/token";
+
+#[test]
+fn caches_and_layers() {
+    let builder = TokenCache::builder(source_fn(|_| async { Token::new("abc") })).refresh_before(Duration::from_secs(77));
+    shows(&builder, &["Builder", "77s"]);
+    let tokens = builder.build();
+    shows(&tokens, &["TokenCache", "requests: 0"]);
+    shows(&tokens.events(), &["Events"]);
+    let kept = tokens.clone();
+    shows(&TokenCaches::new(move |_| Ok(kept.clone())), &["TokenCaches"]);
+    let layer = OAuthLayer::for_origin("https://api.example.com", tokens).unwrap();
+    shows(&layer, &["https://api.example.com", "acquire_timeout"]);
+    let mut api = layer.layer(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) }));
+    shows(&api, &["OAuth", "inner", "https://api.example.com"]);
+    shows(&api.call(Request::new(())), &["ResponseFuture"]);
+}
+
+#[tokio::test]
+async fn grants() {
+    let http = HttpsClient::new().unwrap();
+    let auth = ClientAuth::post("id", "secret");
+    shows(&auth, &["ClientAuth", "id"]);
+    shows(&Secret::env("PATH_OF_NOTHING"), &["PATH_OF_NOTHING"]);
+    shows(&TokenEndpoint::new(TOKEN_URL).unwrap(), &["TokenEndpoint", "login.example.com", "/token"]);
+    let plain = TokenRequest::new(http.clone(), TOKEN_URL, auth.clone()).unwrap().scope("read");
+    shows(&plain, &["TokenRequest", "login.example.com", "scope", "ClientAuth", "10s"]);
+    let client = ClientCredentials::new(http.clone(), TOKEN_URL, auth.clone()).unwrap();
+    shows(&client, &["ClientCredentials", "login.example.com"]);
+    let keep = |_: String| async { Ok::<_, Infallible>(()) };
+    let refresh = RefreshToken::new(http.clone(), TOKEN_URL, auth.clone(), "first", keep).unwrap();
+    shows(&refresh, &["RefreshToken", "login.example.com"]);
+    let exchange = TokenExchange::new(http, TOKEN_URL, auth, "subject").unwrap();
+    shows(&exchange, &["TokenExchange", "subject_token", "login.example.com"]);
+    let issuer = Issuer::builder().metadata("https://login.example.com").build();
+    let metadata = Metadata::discover(issuer.service(), "https://login.example.com").await.unwrap();
+    shows(&metadata, &["Metadata", "https://login.example.com"]);
+}
+
+#[test]
+fn assertions() {
+    let assertion = ClientAssertion::with_client_secret(Algorithm::HS256).unwrap();
+    shows(&assertion, &["ClientAssertion", "HS256", "60s"]);
+}
+
+fn shows(what: &impl Debug, parts: &[&str]) {
+    let shown = format!("{what:?}");
+    for part in parts {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+}
