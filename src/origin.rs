@@ -127,7 +127,10 @@ mod tests {
         assert!(matches("https://api.example.com/v1", "https://API.example.COM:443/"));
         assert!(matches("http://127.0.0.1:8080", "http://127.0.0.1:8080/x"));
         assert!(matches("https://[::1]:8443", "https://[::1]:8443/"));
-        assert!(matches("https://api.example.com", "https://api.example.com:/"), "RFC 3986: an empty port is the default");
+        assert!(
+            matches("https://api.example.com", "https://api.example.com:/"),
+            "RFC 3986: an empty port is the default"
+        );
         for other in [
             "http://api.example.com/",
             "https://api.example.com:444/",

@@ -21,7 +21,8 @@ const TOKEN_URL: &str = "https://login.example.com/token";
 
 #[test]
 fn caches_and_layers() {
-    let builder = TokenCache::builder(source_fn(|_| async { Token::new("abc") })).refresh_before(Duration::from_secs(77));
+    let builder =
+        TokenCache::builder(source_fn(|_| async { Token::new("abc") })).refresh_before(Duration::from_secs(77));
     shows(&builder, &["Builder", "77s"]);
     let tokens = builder.build();
     shows(&tokens, &["TokenCache", "requests: 0"]);

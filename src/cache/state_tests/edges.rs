@@ -90,3 +90,50 @@ fn one_that_served_in_a_cool_down_is_not_forced_out_once_its_refresh_is_due() {
     cache.state.land(orders.flight, Ok(token("b", 1000).issued_at(due)), due, &nobody());
     assert_eq!(cache.state.reject(&cache.token(), due + secs(1)).outcome, RejectionOutcome::Dropped);
 }
+
+#[test]
+fn what_served_once_says_nothing_about_what_goes_on_and_all_once_that_is_over() {
+    for (refused_at, heard_of) in [(91.0, None), (100.0, Some(()))] {
+        let mut cache = Cache::holding("a", 100);
+        let Decision::Stale(_, orders) = cache.decide(90.0) else { panic!("the refresh is due") };
+        let Landing::Token(once) = cache.land(orders.flight, Ok(token("b", 0)), 90.0) else { panic!("it serves once") };
+        let refusal = cache.state.reject(once.lease.token(), cache.at(refused_at));
+        assert_eq!(refusal.outcome, RejectionOutcome::Superseded);
+        let orders = cache.launch(100.0);
+        assert_eq!(cache.depart(&orders, 100.0).rejected.map(|_| ()), heard_of, "{refused_at}");
+    }
+}
+
+#[test]
+fn what_is_over_is_not_kept_for_an_issuer_that_is_asked_again() {
+    for (refused_at, outcome) in [(99.9, RejectionOutcome::Superseded), (100.0, RejectionOutcome::Dropped)] {
+        let mut cache = Cache::holding("a", 100);
+        let Decision::Stale(_, orders) = cache.decide(90.0) else { panic!("the refresh is due") };
+        cache.failed(orders.flight, Error::transient("x"), 90.0);
+        let Decision::Stale(..) = cache.decide(95.0) else { panic!("the issuer is asked again") };
+        assert_eq!(cache.reject(refused_at), outcome, "{refused_at}");
+    }
+}
+
+#[test]
+fn a_flight_is_dead_at_its_moment() {
+    let mut cache = Cache::holding("a", 1000);
+    let Decision::Stale(_, orders) = cache.decide(900.0) else { panic!("the refresh is due") };
+    assert!(matches!(cache.state.decide(orders.dead_at - Duration::from_nanos(1), Duration::ZERO), Decision::Fresh(_)));
+    assert!(matches!(cache.state.decide(orders.dead_at, Duration::ZERO), Decision::Stale(..)));
+}
+
+#[test]
+fn a_late_token_counts_unless_a_living_one_was_asked_for_later() {
+    // When the late one was asked for, when it landed, and what is held then.
+    for (sent_at, landed_at, held) in
+        [(59.9, 70.0, "b"), (60.0, 70.0, "late"), (60.1, 70.0, "late"), (59.9, 160.0, "late")]
+    {
+        let mut cache = Cache::new(0);
+        let late = cache.launch(0.0);
+        cache.mint("b", 100, 60.0);
+        let token = token("late", 1000).issued_at(cache.at(sent_at));
+        cache.state.land(late.flight, Ok(token), cache.at(landed_at), &nobody());
+        assert_eq!(cache.token().secret(), held, "{sent_at} {landed_at}");
+    }
+}
