@@ -192,3 +192,32 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{source::source_fn, token::Token};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_made_by_the_second_request_and_kept_as_long_as_the_token() {
+        let source = source_fn(|_| async { Ok(Token::new("abc")?.with_lifetime(Duration::from_secs(100))) });
+        let tokens = TokenCache::builder(source).refresh_before(Duration::from_secs(20)).build();
+        tokens.token().await.unwrap();
+        let mut snapshot = Snapshot::Empty;
+        let mut lease =
+            |ago| snapshot.lease(&tokens, Instant::now() + Duration::from_secs(ago), Duration::ZERO).unwrap();
+        let (first, copy) = (lease(0), lease(0));
+        assert!(!Arc::ptr_eq(&first, &copy), "one of its own");
+        assert!(Arc::ptr_eq(&copy, &lease(0)));
+        // In the refresh window it is looked at again, and copied no more.
+        assert!(Arc::ptr_eq(&copy, &lease(90)));
+        tokens.invalidate();
+        tokens.token().await.unwrap();
+        let mut lease = || snapshot.lease(&tokens, Instant::now(), Duration::ZERO).unwrap();
+        let next = lease();
+        assert_ne!(copy.generation(), next.generation());
+        let held = tokens.peek(Instant::now(), Duration::ZERO).unwrap().0.lease;
+        assert!(!Arc::ptr_eq(&next, &held), "one of its own again");
+        assert!(Arc::ptr_eq(&next, &lease()));
+    }
+}

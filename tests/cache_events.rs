@@ -163,7 +163,7 @@ fn names_are_stable() {
     let reasons =
         [Reason::First, Reason::Early, Reason::Expired, Reason::Rejected, Reason::MinTtl, Reason::Invalidated];
     assert_eq!(
-        reasons.map(|reason| reason.as_str()),
+        reasons.map(|reason| reason.to_string()),
         ["first", "early", "expired", "rejected", "min_ttl", "invalidated"]
     );
     let outcomes = [RejectionOutcome::Dropped, RejectionOutcome::Superseded, RejectionOutcome::Kept];

@@ -69,6 +69,7 @@ async fn refreshes_are_counted_by_reason_and_outcome_with_how_long_and_for_how_m
     let _ = tokio::join!(tokens.token(), tokens.token(), tokens.token());
     sleep(secs(85)).await;
     tokens.token().await.unwrap(); // early
+    metrics.counters("requests_total", &[("default,stale", 1), ("default,waited", 3)]);
     sleep(secs(200)).await;
     tokens.token().await.unwrap(); // expired
     let token = tokens.token_with(MinTtl::new(secs(10))).await.unwrap();

@@ -95,4 +95,13 @@ mod tests {
         tokens.token().await.unwrap();
         assert_eq!(tokens.epoch(), epoch);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hit_is_had_by_looking() {
+        let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+        assert!(tokens.peek(Instant::now(), Duration::ZERO).is_none());
+        let token = tokens.token().await.unwrap();
+        let (grant, epoch) = tokens.peek(Instant::now(), Duration::ZERO).unwrap();
+        assert_eq!((grant.lease.generation(), epoch), (token.generation(), tokens.epoch()));
+    }
 }

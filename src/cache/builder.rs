@@ -121,3 +121,28 @@ impl fmt::Debug for Builder {
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{source::source_fn, token::Token};
+
+    #[test]
+    fn limits_have_bounds() {
+        let of = |duration| {
+            TokenCache::builder(source_fn(|_| async { Token::new("abc") }))
+                .min_interval(duration)
+                .fetch_timeout(duration)
+                .flap_interval(duration)
+                .rules
+        };
+        let (least, most) = (of(Duration::ZERO), of(Duration::MAX));
+        let hour = Duration::from_secs(3600);
+        assert_eq!([most.min_interval, most.fetch_timeout, most.flap_interval], [hour; 3]);
+        let millis = Duration::from_millis;
+        assert_eq!(
+            [least.min_interval, least.fetch_timeout, least.flap_interval],
+            [millis(100), millis(1), millis(100)]
+        );
+    }
+}
