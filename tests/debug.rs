@@ -40,7 +40,9 @@ fn caches_and_layers() {
 async fn grants() {
     let http = HttpsClient::new().unwrap();
     let auth = ClientAuth::post("id", "secret");
-    shows(&auth, &["ClientAuth", "id"]);
+    shows(&auth, &["ClientAuth", r#"id: "id""#, "client_secret_post"]);
+    shows(&ClientAuth::basic_raw("id", "secret"), &["client_secret_basic (raw)"]);
+    assert_eq!(auth.id(), "id");
     shows(&Secret::env("PATH_OF_NOTHING"), &["PATH_OF_NOTHING"]);
     shows(&TokenEndpoint::new(TOKEN_URL).unwrap(), &["TokenEndpoint", "login.example.com", "/token"]);
     let plain = TokenRequest::new(http.clone(), TOKEN_URL, auth.clone()).unwrap().scope("read");

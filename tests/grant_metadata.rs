@@ -137,6 +137,16 @@ async fn a_slow_server_is_given_ten_seconds_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_pause_is_begun_that_would_end_too_late() {
+    // Three places, each of which breaks off after 3.1 s.
+    let (log, http) = server(|_, _| answer(200, Script::of([Step::Sleep(Duration::from_millis(3100)), Step::Break])));
+    let start = Instant::now();
+    let error = Metadata::discover(http, ISSUER).await.unwrap_err();
+    assert!(!error.is_timeout(), "the error that was had, not that time was up: {error:?}");
+    assert_eq!((log.lock().unwrap().len(), (Instant::now() - start).as_millis()), (3, 9300));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_three_times_a_second_apart() {
     for failing in 1..=3 {
         // Three places each time.
