@@ -56,6 +56,7 @@
 mod backoff;
 mod budget;
 mod classify;
+pub mod cooldown;
 mod outcome;
 mod policy;
 mod stats;
@@ -64,6 +65,7 @@ mod wait;
 pub use tower::retry::RetryLayer;
 
 pub use self::{
+    cooldown::{Cooldown, CooldownError, CooldownLayer},
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,
     stats::RetryStats,
