@@ -173,21 +173,21 @@ mod tests {
 
     #[test]
     fn genesys_tells_count_allowed_and_reset() {
-        let read = |count: &str, allowed: &str, reset: &str| {
+        let tell = |count: &str, allowed: &str, reset: &str| {
             let fields =
                 [("inin-ratelimit-count", count), ("inin-ratelimit-allowed", allowed), ("inin-ratelimit-reset", reset)];
             read(&Pacing::genesys(), &fields)
         };
-        assert_eq!(read("1", "300", "61"), Some((299, Some(300), 61)));
-        assert_eq!(read("301", "300", " 5 "), Some((0, Some(300), 5)));
+        assert_eq!(tell("1", "300", "61"), Some((299, Some(300), 61)));
+        assert_eq!(tell("301", "300", " 5 "), Some((0, Some(300), 5)));
         assert_eq!(
-            read("0", "99999999999999999999999", "99999999999999999999999"),
+            tell("0", "99999999999999999999999", "99999999999999999999999"),
             Some((u32::MAX, Some(u32::MAX), 86_400))
         );
         for (count, allowed, reset) in [("", "300", "5"), ("1", "-300", "5"), ("1", "300", "1.5"), ("a", "b", "c")] {
-            assert_eq!(read(count, allowed, reset), None);
+            assert_eq!(tell(count, allowed, reset), None);
         }
-        assert_eq!(super::tests::read(&Pacing::genesys(), &[("inin-ratelimit-count", "1")]), None);
+        assert_eq!(read(&Pacing::genesys(), &[("inin-ratelimit-count", "1")]), None);
     }
 
     #[test]
@@ -211,17 +211,17 @@ mod tests {
     #[test]
     fn a_reset_with_an_x_is_from_now_or_since_1970() {
         let pacing = Pacing::x_rate_limit();
-        let read = |reset: &str, date: Option<&str>| {
+        let tell = |reset: &str, date: Option<&str>| {
             let mut fields =
                 vec![("x-ratelimit-remaining", "7"), ("x-ratelimit-limit", "60"), ("x-ratelimit-reset", reset)];
             fields.extend(date.map(|date| ("date", date)));
-            super::tests::read(&pacing, &fields).map(|(_, _, reset)| reset)
+            read(&pacing, &fields).map(|(_, _, reset)| reset)
         };
-        assert_eq!(read("30", None), Some(30));
-        assert_eq!(read("1800000042", None), Some(42));
-        assert_eq!(read("1799999999", None), Some(0), "past");
-        assert_eq!(read("1800000042", Some("Fri, 15 Jan 2027 08:00:02 GMT")), Some(40), "1,800,000,002");
-        assert_eq!(read("soon", None), None);
+        assert_eq!(tell("30", None), Some(30));
+        assert_eq!(tell("1800000042", None), Some(42));
+        assert_eq!(tell("1799999999", None), Some(0), "past");
+        assert_eq!(tell("1800000042", Some("Fri, 15 Jan 2027 08:00:02 GMT")), Some(40), "1,800,000,002");
+        assert_eq!(tell("soon", None), None);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -142,16 +144,17 @@ proptest! {
     #[test]
     fn a_server_is_never_asked_for_more_than_it_allows(
         allowed in 2..40_u32,
-        window_secs in 5..60_u64,
+        seconds in 5..60_u64,
         latency in 1..500_u64,
         down in any::<bool>(),
         gaps in proptest::collection::vec(0..3_000_u64, 20..200),
     ) {
         let millis = Duration::from_millis;
         let (mut window, pacing, start) = (Window::default(), Pacing::genesys(), Instant::now());
+        let length = Duration::from_secs(seconds);
         let mut server = (start, 0_u32);
         let mut now = start;
-        let mut answers = std::collections::VecDeque::new();
+        let mut answers: VecDeque<(Instant, Option<Mark>, Reading)> = VecDeque::new();
         for gap in gaps {
             now += millis(gap);
             let mut ticket = None;
@@ -172,14 +175,14 @@ proptest! {
                     Turn::Wait(hold) => now = hold.until,
                 }
             }
-            if now - server.0 >= window_secs * SECOND {
+            if now - server.0 >= length {
                 server = (now, 0);
             }
             server.1 += 1;
             // What is sent before the first answer is not paced.
             prop_assume!(window.known.is_some() || server.1 <= allowed);
             prop_assert!(server.1 <= allowed, "{} of {allowed}", server.1);
-            let rest = server.0 + window_secs * SECOND - now;
+            let rest = server.0 + length - now;
             let reset = if down { rest.as_secs() } else { rest.as_millis().div_ceil(1000) as u64 };
             let reading = Reading { left: allowed - server.1, limit: Some(allowed), reset: Duration::from_secs(reset) };
             answers.push_back((now + millis(latency), ticket.map(|ticket| ticket.mark), reading));
