@@ -189,3 +189,27 @@ fn grpc_status(headers: &HeaderMap) -> Option<u32> {
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const RESOURCE_EXHAUSTED: u32 = 8;
 const UNAVAILABLE: u32 = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_quiet_but_from_when_something_is_held_back_until_the_last_is_over() {
+        let config = Config::new();
+        let seconds = Duration::from_secs;
+        assert!(config.is_quiet());
+        config.memory.extend_horizon(Instant::now() + seconds(9));
+        config.memory.extend_horizon(Instant::now() + seconds(5));
+        for (after, quiet) in [(0, false), (6, false), (2, false), (2, true)] {
+            tokio::time::advance(seconds(after)).await;
+            assert_eq!(config.is_quiet(), quiet);
+        }
+        config.memory.extend_horizon(Instant::now() + seconds(9));
+        assert!(!config.is_quiet());
+        config.memory.clear();
+        assert!(config.is_quiet());
+        let paced = Config { pacing: Some(Pacing::genesys()), ..config };
+        assert!(!paced.is_quiet());
+    }
+}
