@@ -68,7 +68,8 @@ impl<B> Shared<B> {
         state.owner = None;
         let wakers = (state.reading.take(), state.waiting.take());
         // Nobody else can have it.
-        let rest = state.kept.is_none().then(|| mem::replace(&mut state.source, Source::Ended(None)));
+        let useless = state.kept.is_none() && matches!(state.source, Source::Here(_));
+        let rest = useless.then(|| mem::replace(&mut state.source, Source::Ended(None)));
         drop(state);
         drop((wakers, rest));
     }
