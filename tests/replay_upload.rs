@@ -66,7 +66,7 @@ async fn a_401_while_the_upload_runs_is_replayed_with_all_of_it_and_a_fresh_toke
 #[tokio::test]
 async fn what_the_server_does_not_read_does_not_hold_up_the_replay() {
     // Much more than what sockets and windows take, all of it there at once.
-    let chunks = chunks(64, 256 * 1024);
+    let chunks = chunks(32, 256 * 1024);
     // Over HTTP/2, a server that keeps what it does not read keeps the window of the connection, for all of its streams.
     for (http2, then) in [(false, Then::Hold), (false, Then::Let), (true, Then::Let)] {
         let mut server = Server::start(401, then).await;
