@@ -48,6 +48,10 @@
 //!
 //! The last response goes to the caller as it came, with a [`RetryOutcome`] in its extensions; the last error as it is.
 //!
+//! # Bodies
+//!
+//! The policy takes bodies that are `Clone`. Put a [`ReplayBodyLayer`] outside of the [`RetryLayer`] for all others.
+//!
 //! # Errors of the inner service
 //!
 //! The policy looks into errors that are a [`BoxError`](tower::BoxError), as those of [`OAuth`](crate::OAuth) and of all
@@ -56,16 +60,25 @@
 mod backoff;
 mod budget;
 mod classify;
+pub mod cooldown;
+mod hints;
+mod limits;
 mod outcome;
 mod policy;
+mod repeatable;
+mod replay;
 mod stats;
 mod wait;
 
 pub use tower::retry::RetryLayer;
 
 pub use self::{
+    classify::{Classify, Failure, GrpcClassifier, HttpClassifier, Processed, TypedErrors, Verdict},
+    cooldown::{Cooldown, CooldownError, CooldownLayer},
+    hints::{RetryHint, RetryHints},
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,
+    replay::{ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError},
     stats::RetryStats,
     wait::Wait,
 };
