@@ -61,8 +61,7 @@ impl TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (acceptor, service, count) =
-            (TlsAcceptor::from(Arc::new(config)), service, Arc::clone(&connections));
+        let (acceptor, service, count) = (TlsAcceptor::from(Arc::new(config)), service, Arc::clone(&connections));
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
