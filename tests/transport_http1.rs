@@ -52,9 +52,9 @@ async fn a_reset_before_the_head_of_the_response_is_whole_is_tried_again_if_repe
             for (which, on_a_used_connection) in [(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)] {
                 let wire = Wire::start(move |number, connection| async move {
                     if number == 0 {
-                        fail(connection, point, on_a_used_connection).await
+                        fail(connection, point, on_a_used_connection).await;
                     } else {
-                        connection.serve().await
+                        connection.serve().await;
                     }
                 })
                 .await;
