@@ -15,7 +15,7 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tonic::{
-    Status,
+    Code, Status,
     body::Body,
     client::{Grpc, GrpcService},
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
@@ -61,17 +61,17 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     for (path, failures) in [
         (GET, vec![]),
-        (GET, vec!["16"]),       // UNAUTHENTICATED
-        (ORDER, vec!["8"]),      // RESOURCE_EXHAUSTED
-        (GET, vec!["14", "14"]), // UNAVAILABLE
-        (ORDER, vec!["14"]),
+        (GET, vec![Code::Unauthenticated]),
+        (ORDER, vec![Code::ResourceExhausted]),
+        (GET, vec![Code::Unavailable, Code::Unavailable]),
+        (ORDER, vec![Code::Unavailable]),
     ] {
-        script.set(&failures);
+        script.set(failures.clone());
         let told = match call(client.clone(), path, "ping").await {
             Ok(answer) => answer,
             Err(status) => format!("{:?}", status.code()),
         };
-        println!("{path} {failures:?}: {told}, sent {} times", script.calls());
+        println!("{path}, failing with {failures:?}: {told}, sent {} times", script.calls());
     }
     println!("{:?}, with {} tokens", policy.stats(), tokens.stats().minted);
     Ok(())
@@ -130,14 +130,14 @@ impl Decoder for Text {
 
 /// The statuses of the next calls, and how many calls there were.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<(VecDeque<&'static str>, usize)>>);
+struct Script(Arc<Mutex<(VecDeque<Code>, usize)>>);
 
 impl Script {
-    fn set(&self, failures: &[&'static str]) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (failures.iter().copied().collect(), 0);
+    fn set(&self, failures: Vec<Code>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (failures.into(), 0);
     }
 
-    fn next(&self) -> Option<&'static str> {
+    fn next(&self) -> Option<Code> {
         let mut script = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         script.1 += 1;
         script.0.pop_front()
@@ -155,8 +155,8 @@ async fn serve(script: Script) -> Result<String, BoxError> {
     let answer = move |request: Request<Incoming>| {
         let mut response = Response::builder().header("content-type", "application/grpc");
         let body = match script.next() {
-            Some(status) => {
-                response = response.header("grpc-status", status);
+            Some(code) => {
+                response = response.header("grpc-status", i32::from(code));
                 Empty::new().map_err(|never| match never {}).boxed_unsync()
             }
             None => {

@@ -54,8 +54,8 @@
 //!
 //! # Which errors are sent again
 //!
-//! As the table in [`retry`](crate::retry) says. That a certificate does not fit is known with rustls; an error of another
-//! TLS library is one of connecting, and is tried again in vain.
+//! As the table in [`retry`](crate::retry) says. A certificate that does not fit is told by rustls; to another TLS library it
+//! is a failure to connect, and is tried again in vain.
 
 use std::{
     fmt,
@@ -93,6 +93,24 @@ use tower_service::Service;
 ///
 /// Nothing is sent before the future is polled. Dropping it closes the connection on HTTP/1.1, and resets the stream on
 /// HTTP/2.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http::Request;
+/// # use http_body_util::Full;
+/// # use tower::{BoxError, ServiceExt};
+/// # use tower_oauth2::testing::{Analytics, Issuer};
+/// use tower_oauth2::reqwest::ReqwestClient;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let server = Analytics::new(&Issuer::new()).serve().await?;
+/// # let url = server.url("/echo");
+/// let client = ReqwestClient::build(reqwest::Client::builder().no_proxy())?;
+/// let response = client.oneshot(Request::get(url).body(Full::<Bytes>::default())?).await?;
+/// assert_eq!(response.status(), 401); // nobody put a token on it
+/// # Ok::<(), BoxError>(()) })?;
+/// # Ok::<(), BoxError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReqwestClient {
     client: Client,

@@ -5,10 +5,7 @@
 mod grpc;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -90,7 +87,7 @@ async fn resource_exhausted_is_tried_again_whatever_the_call_when_the_server_say
     let began = Instant::now();
     let (answer, stats) = call(&server, "hello", None).await;
     assert_eq!((answer.unwrap(), stats.retries), ("hello".to_owned(), 1));
-    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert!(Instant::now() - began >= Duration::from_millis(200));
 
     for never in ["-1", "soon"] {
         server.fail([Failure::new("8").with("grpc-retry-pushback-ms", never)]);
@@ -159,7 +156,7 @@ async fn call_at(url: &str, text: &str, repeat: Option<Repeat>) -> (Result<Strin
 
 async fn say<T>(mut client: Grpc<T>, request: Request<String>) -> Result<String, Status>
 where
-    T: GrpcService<tonic::body::Body>,
+    T: GrpcService<Body>,
     T::ResponseBody: Send + 'static,
     <T::ResponseBody as http_body::Body>::Error: Into<BoxError>,
 {

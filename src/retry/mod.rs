@@ -60,8 +60,11 @@
 mod backoff;
 mod budget;
 mod classify;
+mod hints;
+mod limits;
 mod outcome;
 mod policy;
+mod repeatable;
 mod replay;
 mod stats;
 mod wait;
@@ -69,6 +72,8 @@ mod wait;
 pub use tower::retry::RetryLayer;
 
 pub use self::{
+    classify::{Classify, Failure, GrpcClassifier, HttpClassifier, Processed, TypedErrors, Verdict},
+    hints::{RetryHint, RetryHints},
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,
     replay::{ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError},
