@@ -19,7 +19,10 @@ use tower_oauth2::{
         TokenRequest,
     },
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
-    retry::{Repeat, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped, Wait},
+    retry::{
+        Repeat, ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError, RetryLayer, RetryOutcome, RetryPolicy,
+        RetryStats, Stopped, Wait,
+    },
     source_fn,
     testing::{Dialect, Issuer, IssuerService, IssuerStats},
 };
@@ -91,6 +94,11 @@ fn what_a_pager_is_made_of_and_makes_is_send_sync_unpin_clone_and_debug() {
     shared::<RetryOutcome>();
     shared::<RetryStats>();
     shared::<Stopped>();
+    shared::<ReplayBodyLayer>();
+    shared::<ReplayBodyService<Inner>>();
+    shared::<ReplayError>();
+    // Whatever the body is, as long as it is `Send`.
+    shared::<ReplayBody<(PhantomPinned, std::cell::Cell<u8>)>>();
 }
 
 #[test]
