@@ -9,7 +9,7 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Collected, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpListener, task::AbortHandle};
@@ -56,7 +56,7 @@ impl GrpcServer {
                     log.lock().unwrap().push(token);
                     let failure = next.lock().unwrap().pop_front();
                     async move {
-                        let message = request.into_body().collect().await.map(|body| body.to_bytes());
+                        let message = request.into_body().collect().await.map(Collected::to_bytes);
                         Ok::<_, Infallible>(answer(message.unwrap_or_default(), failure))
                     }
                 });
