@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::{
     net::TcpListener,
     task::AbortHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, retry::Retry, util::BoxCloneSyncService};
 use tower_oauth2::{
@@ -164,7 +164,15 @@ where
         let (stack, ..) = self.stack();
         self.fail([Fault::Hang]);
         let hanging = stack.clone().oneshot(self.request(Method::GET, "/echo/dropped", ""));
-        assert!(timeout(Duration::from_millis(100), hanging).await.is_err());
+        let arrived = async {
+            while !self.api.analytics.stats().faults.contains_key(&Fault::Hang) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            _ = hanging => panic!("there was to be no answer"),
+            () = arrived => {}
+        }
         let response = stack.oneshot(self.request(Method::GET, "/echo/dropped", "")).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(self.api.sent("/echo/dropped").len(), 2);
