@@ -23,11 +23,13 @@
 mod details;
 mod error;
 mod region;
+mod retry_hint;
 mod tutorial;
 
 pub use self::{
     details::ConversationDetails,
     error::explain,
     region::{Region, UnknownRegion},
+    retry_hint::{RetryHintBody, RetryHintFuture, RetryHintLayer, RetryHintService},
     tutorial::{entities, results},
 };

@@ -36,7 +36,7 @@ pub struct RetryHints {
 /// Response extension: how long the server wants to be left alone, found by a layer that knows where this API says so.
 ///
 /// Counts as a `Retry-After` does, if it is longer. For what is not in a header, such as
-/// the message of Genesys Cloud.
+/// [the message of Genesys Cloud](crate::genesys::RetryHintLayer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryHint(pub Duration);
 
