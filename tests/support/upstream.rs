@@ -111,6 +111,11 @@ impl Upstream {
         self.sent().iter().map(|sent| sent.at.as_secs()).collect()
     }
 
+    /// Since it was made.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.inner.lock().unwrap().start.elapsed()
+    }
+
     pub(crate) fn boxed(&self) -> Client {
         BoxCloneSyncService::new(self.clone())
     }
