@@ -151,7 +151,7 @@ struct Combination {
 
 impl Combination {
     fn build(&self, upstream: &Upstream, issuer: &Issuer) -> Client {
-        let client = self.wrap_at(Place::Inside, upstream.boxed());
+        let client = self.wrap_at(Place::Inside, upstream.client());
         let client = self.wrap_at(Place::Between, boxed(oauth(issuer), client));
         self.wrap_at(Place::Outside, boxed(retry(), client))
     }

@@ -108,7 +108,7 @@ async fn an_answer_that_a_timeout_inside_makes_up_is_treated_as_the_servers() {
     for (request, sent) in [(get(HERE), 2), (post(HERE), 1)] {
         let upstream = Upstream::new([Reply::Hang]);
         let timeout = HttpTimeoutLayer::with_status_code(status, secs(3));
-        let client = boxed(timeout, upstream.boxed());
+        let client = boxed(timeout, upstream.client());
         let client = boxed(retry(), boxed(oauth(&Issuer::new(secs(100))), client));
         let response = client.send(request).await.unwrap();
         assert_eq!(upstream.tokens(), vec!["t1"; sent]);
@@ -122,7 +122,7 @@ async fn an_answer_that_a_timeout_inside_makes_up_is_treated_as_the_servers() {
 async fn a_made_up_429_does_what_may_not_be_done_twice_twice() {
     let upstream = Upstream::new([Reply::Hang]);
     let timeout = HttpTimeoutLayer::with_status_code(StatusCode::TOO_MANY_REQUESTS, secs(3));
-    let client = boxed(retry(), boxed(timeout, upstream.boxed()));
+    let client = boxed(retry(), boxed(timeout, upstream.client()));
     assert_eq!(client.send(post(HERE)).await.unwrap().status(), StatusCode::OK);
     assert_eq!(upstream.sent().len(), 2, "a 429 says that nothing was done, and the timeout cannot know");
 }
@@ -131,7 +131,7 @@ async fn a_made_up_429_does_what_may_not_be_done_twice_twice() {
 async fn an_answer_that_a_timeout_outside_makes_up_says_nothing_of_what_was_tried() {
     let upstream = Upstream::new([Reply::Status(503), Reply::Status(503), Reply::Hang]);
     let timeout = HttpTimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, secs(5));
-    let client = boxed(timeout, boxed(retry(), boxed(oauth(&Issuer::new(secs(100))), upstream.boxed())));
+    let client = boxed(timeout, boxed(retry(), boxed(oauth(&Issuer::new(secs(100))), upstream.client())));
     let response = client.send(get(HERE)).await.unwrap();
     assert_eq!((response.status(), upstream.sent().len()), (StatusCode::GATEWAY_TIMEOUT, 3));
     assert_eq!(outcome(&response), None);
@@ -164,7 +164,7 @@ impl Stacked {
     }
 
     fn layer_oauth(&self, upstream: &Upstream, issuer: &Issuer) -> Client {
-        let client = boxed(ServiceBuilder::new().option_layer(timeout(self.inside)), upstream.boxed());
+        let client = boxed(ServiceBuilder::new().option_layer(timeout(self.inside)), upstream.client());
         boxed(ServiceBuilder::new().option_layer(timeout(self.between)), boxed(oauth(issuer), client))
     }
 }

@@ -116,7 +116,7 @@ impl Upstream {
         self.inner.lock().unwrap().start.elapsed()
     }
 
-    pub(crate) fn boxed(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         BoxCloneSyncService::new(self.clone())
     }
 }
