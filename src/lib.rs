@@ -96,6 +96,7 @@
 //! | `client` | [`client::HttpsClient`], on hyper-util and rustls; [`retry`] knows its errors |
 //! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
 //! | `metrics` | counters, histograms and gauges of every cache; see [below](#metrics) |
+//! | `reqwest` | [`ReqwestClient`](mod@reqwest): reqwest under the layers; [`retry`] knows its errors |
 //! | `testing` | [`testing`]: an authorization server and an analytics API, in process, to test clients with |
 //!
 //! # Events
@@ -150,6 +151,9 @@ mod min_ttl;
 mod origin;
 pub mod pager;
 mod repeat;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub mod reqwest;
 pub mod retry;
 mod retry_after;
 mod service;

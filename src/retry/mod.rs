@@ -48,6 +48,10 @@
 //!
 //! The last response goes to the caller as it came, with a [`RetryOutcome`] in its extensions; the last error as it is.
 //!
+//! # Bodies
+//!
+//! The policy takes bodies that are `Clone`. Put a [`ReplayBodyLayer`] outside of the [`RetryLayer`] for all others.
+//!
 //! # Errors of the inner service
 //!
 //! The policy looks into errors that are a [`BoxError`](tower::BoxError), as those of [`OAuth`](crate::OAuth) and of all
@@ -58,6 +62,7 @@ mod budget;
 mod classify;
 mod outcome;
 mod policy;
+mod replay;
 mod stats;
 mod wait;
 
@@ -66,6 +71,7 @@ pub use tower::retry::RetryLayer;
 pub use self::{
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,
+    replay::{ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError},
     stats::RetryStats,
     wait::Wait,
 };

@@ -26,6 +26,8 @@ pub enum Stopped {
     Exhausted,
     /// The server asked for a longer wait than the policy allows: this long.
     HintTooLong(Duration),
+    /// The body of the request is longer than what [`ReplayBody`](super::ReplayBody) keeps, or has failed.
+    NotReplayable,
     /// The server may have acted on it, and doing it twice is not harmless.
     NotRepeatable,
     /// A 401 that a new token did not cure, or cannot.

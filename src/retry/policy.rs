@@ -17,6 +17,7 @@ use super::{
     budget::{DEFAULT_CAPACITY, Purse, RETRY_COST, THROTTLED_COST},
     classify::{self, Failed, Processed, Verdict},
     outcome::{RetryOutcome, Stopped},
+    replay,
     stats::{Counters, RetryStats, count},
     wait::Wait,
 };
@@ -172,7 +173,10 @@ impl RetryPolicy {
         let give_up_at = request.extensions().get::<Deadline>().map_or(give_up_at, |at| at.instant().min(give_up_at));
         let (processed, throttled, hint) = match failed {
             Failed::Unauthorized { renewable } if renewable && !self.session.replayed => {
-                return if now < give_up_at { Ok(now) } else { Err(Stopped::Deadline) };
+                if now >= give_up_at {
+                    return Err(Stopped::Deadline);
+                }
+                return replay::claim(request.extensions()).map(|()| now);
             }
             Failed::Unauthorized { .. } => return Err(Stopped::Unauthorized),
             Failed::Passing { processed, throttled, hint } => (processed, throttled, hint),
@@ -194,10 +198,13 @@ impl RetryPolicy {
         if at >= give_up_at {
             return Err(Stopped::Deadline);
         }
+        replay::check(request.extensions())?;
         let cost = if throttled { THROTTLED_COST } else { RETRY_COST };
         if !self.config.purse.take(cost) {
             return Err(Stopped::Budget);
         }
+        // An upload that still runs may have outgrown what is kept since then.
+        replay::claim(request.extensions()).inspect_err(|_| self.config.purse.give(cost))?;
         self.session.spent = cost;
         Ok(at)
     }
