@@ -19,7 +19,11 @@ use tower_oauth2::{
         TokenRequest,
     },
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
-    retry::{Repeat, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped, Wait},
+    retry::{
+        Cooldown, CooldownError, CooldownLayer, Repeat, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped,
+        Wait,
+        cooldown::{self, CooldownStats, Pacing},
+    },
     source_fn,
     testing::{Dialect, Issuer, IssuerService, IssuerStats},
 };
@@ -91,6 +95,11 @@ fn what_a_pager_is_made_of_and_makes_is_send_sync_unpin_clone_and_debug() {
     shared::<RetryOutcome>();
     shared::<RetryStats>();
     shared::<Stopped>();
+    shared::<CooldownLayer>();
+    shared::<Cooldown<Inner>>();
+    shared::<CooldownError>();
+    shared::<CooldownStats>();
+    shared::<Pacing>();
 }
 
 #[test]
@@ -110,6 +119,7 @@ fn what_is_used_once_is_send_and_debug() {
     sent::<Builder>();
     sent::<caches::Builder>();
     sent::<ResponseFuture<Inner, ()>>();
+    sent::<cooldown::ResponseFuture<Inner, ()>>();
 }
 
 #[test]
@@ -128,5 +138,6 @@ fn an_error_is_a_box_error() {
     fn boxed<E: std::error::Error + Into<tower::BoxError>>() {}
     boxed::<Error>();
     boxed::<pager::Error>();
+    boxed::<CooldownError>();
     assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
 }

@@ -60,6 +60,7 @@
 mod backoff;
 mod budget;
 mod classify;
+pub mod cooldown;
 mod outcome;
 mod policy;
 mod replay;
@@ -69,6 +70,7 @@ mod wait;
 pub use tower::retry::RetryLayer;
 
 pub use self::{
+    cooldown::{Cooldown, CooldownError, CooldownLayer},
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,
     replay::{ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError},
