@@ -32,7 +32,7 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     trace::TraceLayer,
 };
-use tower_oauth2::Error;
+use tower_oauth2::{Error, retry::CooldownLayer};
 use upstream::{Client, ELSEWHERE, HERE, Reply, Stack, Upstream, boxed, get, oauth, post, retry};
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn a_hanging_issuer_holds_up_its_own_requests_only_and_not_for_ever() {
         let start = Instant::now();
         // Whoever may not be held up is not, unless one limit is around all of it.
         client.clone().send(get(ELSEWHERE)).await.unwrap();
-        let holds_a_place = stack.name == "concurrency limit" && stack.at(&[Place::Outside, Place::Between]);
+        let holds_a_place = stack.name == "concurrency limit" && stack.place != Place::Inside;
         assert_eq!(start.elapsed() > secs(2), holds_a_place, "{:?}", start.elapsed());
         let (after, error) = waits.await.unwrap();
         assert!(after <= secs(13), "{after:?}");
@@ -133,11 +133,12 @@ async fn whenever_requests_are_dropped_the_next_one_is_served() {
     }
 }
 
-/// Where the layer is, of a client in an `OAuthLayer` in a `RetryLayer`.
+/// Where the layer is, of a client in an `OAuthLayer` in a `CooldownLayer` in a `RetryLayer`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     Inside,
-    Between,
+    AroundOAuth,
+    AroundCooldown,
     Outside,
     Everywhere,
 }
@@ -152,28 +153,28 @@ struct Combination {
 impl Combination {
     fn build(&self, upstream: &Upstream, issuer: &Issuer) -> Client {
         let client = self.wrap_at(Place::Inside, upstream.client());
-        let client = self.wrap_at(Place::Between, boxed(oauth(issuer), client));
+        let client = self.wrap_at(Place::AroundOAuth, boxed(oauth(issuer), client));
+        let client = self.wrap_at(Place::AroundCooldown, boxed(CooldownLayer::new().seed(1), client));
         self.wrap_at(Place::Outside, boxed(retry(), client))
     }
 
     fn wrap_at(&self, place: Place, client: Client) -> Client {
-        if self.at(&[place]) { (self.wrap)(client) } else { client }
-    }
-
-    fn at(&self, places: &[Place]) -> bool {
-        places.contains(&self.place) || self.place == Place::Everywhere
+        if [place, Place::Everywhere].contains(&self.place) { (self.wrap)(client) } else { client }
     }
 }
 
 async fn each(test: impl AsyncFn(Combination)) {
     for (name, wrap) in LAYERS {
-        for place in [Place::Inside, Place::Between, Place::Outside, Place::Everywhere] {
+        for place in PLACES {
             println!("{name}, {place:?}");
             let test = test(Combination { name, place, wrap });
             timeout(secs(120), test).await.unwrap_or_else(|_| panic!("{name} {place:?} hangs"));
         }
     }
 }
+
+const PLACES: [Place; 5] =
+    [Place::Inside, Place::AroundOAuth, Place::AroundCooldown, Place::Outside, Place::Everywhere];
 
 const LAYERS: [(&str, fn(Client) -> Client); 15] = [
     ("timeout", |client| BoxCloneSyncService::new(Timeout::new(client, secs(30)))),
