@@ -20,8 +20,8 @@ use tower_oauth2::{
     },
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
     retry::{
-        Cooldown, CooldownError, CooldownLayer, Repeat, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped,
-        Wait,
+        Cooldown, CooldownError, CooldownLayer, Repeat, ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError,
+        RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped, Wait,
         cooldown::{self, CooldownStats, Pacing},
     },
     source_fn,
@@ -100,6 +100,11 @@ fn what_a_pager_is_made_of_and_makes_is_send_sync_unpin_clone_and_debug() {
     shared::<CooldownError>();
     shared::<CooldownStats>();
     shared::<Pacing>();
+    shared::<ReplayBodyLayer>();
+    shared::<ReplayBodyService<Inner>>();
+    shared::<ReplayError>();
+    // Whatever the body is, as long as it is `Send`.
+    shared::<ReplayBody<(PhantomPinned, std::cell::Cell<u8>)>>();
 }
 
 #[test]

@@ -6,10 +6,10 @@ mod support;
 #[path = "support/upstream.rs"]
 mod upstream;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -20,7 +20,7 @@ use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_oauth2::retry::{CooldownError, CooldownLayer, ReplayBody, ReplayBodyLayer, RetryLayer, RetryPolicy};
 use upstream::{Client, ELSEWHERE, HERE, Reply, Stack, Upstream, boxed, get, oauth, retry, spawn};
 
-type Once = UnsyncBoxBody<Bytes, BoxError>;
+type Once = UnsyncBoxBody<Bytes, io::Error>;
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_is_streamed_survives_a_401_a_429_and_a_503() {
@@ -157,19 +157,14 @@ fn reads(
 {
     tower::service_fn(move |request: Request<ReplayBody<Once>>| {
         let upstream = upstream.clone();
-        let (mut head, body) = request.into_parts();
-        let body = whole(body);
         async move {
-            head.headers.insert("x-body", HeaderValue::from_maybe_shared(body.await).unwrap());
+            let (mut head, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            head.headers.insert("x-body", HeaderValue::from_maybe_shared(body)?);
             assert!(head.headers.contains_key(AUTHORIZATION));
             upstream.oneshot(Request::from_parts(head, Full::default())).await
         }
     })
-}
-
-/// Boxed, because rustc does not see that a future in which this body is read is `Send` (rust-lang/rust#102211).
-fn whole(body: ReplayBody<Once>) -> Pin<Box<dyn Future<Output = Bytes> + Send>> {
-    Box::pin(body.collect().map(|body| body.unwrap().to_bytes()))
 }
 
 /// As it comes from somewhere else, piece by piece.

@@ -391,7 +391,7 @@ impl Model {
 impl Script {
     fn data(&self) -> Vec<u8> {
         let size: usize = self.events.iter().map(|event| if let Event::Data(size) = event { *size } else { 0 }).sum();
-        (0..size).map(|byte| (byte % 251) as u8).collect()
+        (0..size).map(|byte| u8::try_from(byte % 251).unwrap()).collect()
     }
 
     fn trailers(&self) -> bool {

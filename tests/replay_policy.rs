@@ -106,7 +106,8 @@ async fn a_body_that_failed_is_not_sent_again() {
     let client = service_fn(move |request: Sent| {
         let errors = Arc::clone(&errors);
         async move {
-            errors.lock().unwrap().push(request.into_body().collect().await.unwrap_err().to_string());
+            let error = request.into_body().collect().await.unwrap_err();
+            errors.lock().unwrap().push(error.to_string());
             Ok::<_, BoxError>(status_of(503))
         }
     });

@@ -67,7 +67,7 @@ mod tests {
         let mut all = Vec::new();
         let mut buffer = Buffer::default();
         for size in sizes {
-            let data: Vec<u8> = (all.len()..all.len() + size).map(|byte| (byte % 251) as u8).collect();
+            let data: Vec<u8> = (all.len()..all.len() + size).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
             buffer.push(&Bytes::from(data.clone()));
             all.extend(data);
             for from in [0, all.len() / 2, all.len()] {

@@ -54,7 +54,7 @@ use self::{handle::Replay, shared::Shared, state::Cursor};
 ///
 /// # Cost
 ///
-/// Two small allocations for a request, one more if its body is not empty, and two uncontended locks for a frame. The body is
+/// Two small allocations for a request, two more if its body is not empty, and two uncontended locks for a frame. The body is
 /// boxed because it passes from copy to copy, which one that is not [`Unpin`] otherwise cannot once it was polled. It does
 /// not need to be `Sync`.
 ///

@@ -94,14 +94,15 @@ impl<B> State<B> {
     }
 
     pub(super) fn size_hint(&self, cursor: &Cursor) -> SizeHint {
+        let nothing = SizeHint::with_exact(0);
         let rest = match &self.source {
-            Source::Here(_) | Source::Away => self.rest.clone(),
-            Source::Ended(_) => SizeHint::with_exact(0),
+            Source::Here(_) | Source::Away => &self.rest,
+            Source::Ended(_) => &nothing,
             Source::Failed(_) => return SizeHint::default(),
         };
         match &self.kept {
-            Some(kept) => plus(&rest, kept.len() - cursor.read),
-            None if self.owner == Some(cursor.id) => rest,
+            Some(kept) => plus(rest, kept.len() - cursor.read),
+            None if self.owner == Some(cursor.id) => plus(rest, 0),
             None => SizeHint::default(),
         }
     }
