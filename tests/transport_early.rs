@@ -8,12 +8,20 @@ mod frames;
 #[path = "support/wire.rs"]
 mod wire;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use h2::Reason;
 use http::Method;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::time::sleep;
+use tower::BoxError;
 
-use callers::{http1_callers, http2_callers};
+use callers::{Outcome, Streamed, http1_callers, http1_streamers, http2_callers, http2_streamers};
 use frames::{Frame, Frames};
 use wire::{Connection, Wire};
 
@@ -44,7 +52,7 @@ async fn a_401_over_http1_is_replayed_with_the_whole_body_whether_the_rest_is_re
                 let caller = &http1_callers(&wire.url())[which];
                 let outcome = caller.send(Method::POST, body(size)).await;
                 let told = format!("{} {size} {after:?}: {outcome:?}", caller.name);
-                assert!(matches!(&outcome, callers::Outcome::Answer(_, body) if *body == size.to_string()), "{told}");
+                assert!(matches!(&outcome, Outcome::Answer(_, body) if *body == size.to_string()), "{told}");
                 assert_eq!(wire.sends(), ["Bearer t1", "Bearer t2"], "{told}");
                 assert_eq!(caller.policy.stats().replays, 1, "{told}");
             }
@@ -94,10 +102,120 @@ async fn a_401_over_http2_is_replayed_with_the_whole_body_whether_the_rest_is_re
                 let caller = &http2_callers(&server.url())[which];
                 let outcome = caller.send(Method::POST, body(size)).await;
                 let told = format!("{} {size} {after:?}: {outcome:?}", caller.name);
-                assert!(matches!(&outcome, callers::Outcome::Answer(_, body) if *body == size.to_string()), "{told}");
+                assert!(matches!(&outcome, Outcome::Answer(_, body) if *body == size.to_string()), "{told}");
                 assert_eq!((server.sends(), caller.policy.stats().replays), (2, 1), "{told}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_early_is_replayed_whole_though_nobody_could_clone_it() {
+    // The first is sent slowly: the answer is there before its end.
+    for after in [After::Drains, After::Closes, After::Stalls] {
+        for which in 0..3 {
+            let status = |token: &str| if token == "Bearer t1" { 401 } else { 200 };
+            let wire = Wire::start(move |_, connection| refuse(connection, status, after)).await;
+            let caller = &http1_streamers(&wire.url())[which];
+            let outcome = caller.ask(Method::POST, slow(5, 8 * 1024)).await;
+            let told = format!("{} {after:?}: {outcome:?}", caller.name);
+            assert!(matches!(&outcome, Outcome::Answer(_, body) if body == "40960"), "{told}");
+            assert_eq!(wire.sends(), ["Bearer t1", "Bearer t2"], "{told}");
+
+            let server = Frames::start(move |number, connection| {
+                answer(connection, 401, if number == 0 { 1 } else { 0 }, after)
+            })
+            .await;
+            let caller = &http2_streamers(&server.url())[which];
+            let outcome = caller.ask(Method::POST, slow(5, 8 * 1024)).await;
+            let told = format!("{} {after:?}: {outcome:?}", caller.name);
+            assert!(matches!(&outcome, Outcome::Answer(_, body) if body == "40960"), "{told}");
+            assert_eq!(server.sends(), 2, "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_which_more_was_sent_than_is_kept_has_its_refusal_handed_on() {
+    for which in 0..3 {
+        let wire = Wire::start(|_, mut connection| async move {
+            let Some(head) = connection.head().await else { return };
+            connection.some(100 * 1024).await;
+            connection.write("HTTP/1.1 401 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+            connection.body(&head).await;
+        })
+        .await;
+        let caller = &http1_streamers(&wire.url())[which];
+        let outcome = caller.ask(Method::PUT, slow(20, 8 * 1024)).await;
+        assert_eq!(outcome.status(), Some(401), "{}: {outcome:?}", caller.name);
+        assert_eq!((wire.sends().len(), caller.policy.stats().given_up), (1, 1), "{}", caller.name);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_end_is_over_when_its_answer_is_there() {
+    for which in 0..3 {
+        let wire = Wire::start(|_, connection| refuse(connection, |_| 413, After::Drains)).await;
+        let caller = &http1_streamers(&wire.url())[which];
+        let outcome = caller.ask(Method::POST, endless()).await;
+        assert_eq!(outcome.status(), Some(413), "{}: {outcome:?}", caller.name);
+        assert_eq!(wire.sends().len(), 1);
+
+        for after in [After::Drains, After::Closes] {
+            let server = Frames::start(move |_, connection| answer(connection, 413, usize::MAX, after)).await;
+            let caller = &http2_streamers(&server.url())[which];
+            let outcome = caller.ask(Method::POST, endless()).await;
+            assert_eq!(outcome.status(), Some(413), "{}: {outcome:?}", caller.name);
+            assert_eq!(server.sends(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_in_the_midst_of_a_stream_has_it_sent_again_if_repeatable() {
+    for (method, retried) in [(Method::PUT, true), (Method::POST, false)] {
+        for which in 0..3 {
+            let wire = Wire::start(|number, mut connection| async move {
+                if number > 0 {
+                    return connection.serve().await;
+                }
+                connection.head().await.unwrap();
+                connection.some(8 * 1024).await;
+                connection.stream.set_zero_linger().unwrap();
+            })
+            .await;
+            let caller = &http1_streamers(&wire.url())[which];
+            let outcome = caller.ask(method.clone(), slow(5, 8 * 1024)).await;
+            let told = format!("{} {method}: {outcome:?}", caller.name);
+            assert_eq!(matches!(&outcome, Outcome::Answer(_, body) if body == "40960"), retried, "{told}");
+            assert_eq!(outcome.is_error(), !retried, "{told}");
+            assert_eq!(
+                (wire.sends().len(), caller.retries()),
+                (1 + usize::from(retried), u64::from(retried)),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_is_an_error_and_is_not_sent_again() {
+    let failing = || {
+        let chunks = [Ok(http_body::Frame::data(Bytes::from("begun"))), Err(BoxError::from("the disk is gone"))];
+        StreamBody::new(stream::iter(chunks)).boxed_unsync()
+    };
+    for which in 0..3 {
+        let wire = Wire::start(|_, connection| connection.serve()).await;
+        let caller = &http1_streamers(&wire.url())[which];
+        let outcome = caller.ask(Method::PUT, failing()).await;
+        assert!(outcome.is_error(), "{}: {outcome:?}", caller.name);
+        assert_eq!(caller.retries(), 0, "{}: {outcome:?}", caller.name);
+
+        let server = Frames::start(|_, connection| connection.serve()).await;
+        let caller = &http2_streamers(&server.url())[which];
+        let outcome = caller.ask(Method::PUT, failing()).await;
+        assert!(outcome.is_error(), "{}: {outcome:?}", caller.name);
+        assert_eq!(caller.retries(), 0, "{}: {outcome:?}", caller.name);
     }
 }
 
@@ -170,6 +288,22 @@ async fn answer(mut connection: frames::Connection, status: u16, refusals: usize
             _ => {}
         }
     }
+}
+
+/// A stream of so many chunks, which comes slowly and does not know its length.
+fn slow(chunks: usize, size: usize) -> Streamed {
+    let chunks = stream::unfold(chunks, move |left| async move {
+        let left = left.checked_sub(1)?;
+        sleep(Duration::from_millis(5)).await;
+        Some((Ok(http_body::Frame::data(Bytes::from(body(size)))), left))
+    });
+    StreamBody::new(chunks).boxed_unsync()
+}
+
+/// A stream that begins and does not go on.
+fn endless() -> Streamed {
+    let begun = stream::iter([Ok(http_body::Frame::data(Bytes::from("begun")))]);
+    StreamBody::new(begun.chain(stream::pending())).boxed_unsync()
 }
 
 fn body(size: usize) -> Vec<u8> {

@@ -46,30 +46,14 @@ async fn connection_close_after_every_answer_does_not_trouble_a_crowd() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_head_of_the_response_is_whole_is_tried_again_if_repeatable() {
+async fn a_connection_that_ends_before_the_head_of_the_response_is_whole_is_tried_again_if_repeatable() {
     for point in [Point::AfterTheHead, Point::AfterTheRequest, Point::InTheStatusLine, Point::InTheHead] {
         for (method, retried) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)] {
-            for (which, on_a_used_connection) in [(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)] {
-                let wire = Wire::start(move |number, connection| async move {
-                    if number == 0 {
-                        fail(connection, point, on_a_used_connection).await
-                    } else {
-                        connection.serve().await
-                    }
-                })
-                .await;
-                let caller = &http1_callers(&wire.url())[which];
-                let warm_up = usize::from(on_a_used_connection);
-                if on_a_used_connection {
-                    assert_eq!(caller.send(Method::POST, "").await.status(), Some(200));
-                }
-                let outcome = caller.send(method.clone(), "body").await;
-                let told = format!("{} {method} {point:?} {on_a_used_connection}: {outcome:?}", caller.name);
-                assert_eq!(outcome.status(), retried.then_some(200), "{told}");
-                assert_eq!(outcome.is_error(), !retried, "{told}");
-                assert_eq!(wire.sends().len() - warm_up, 1 + usize::from(retried), "{told}");
-                assert_eq!(caller.retries(), u64::from(retried), "{told}");
-                assert!(wire.sends().iter().all(|token| token == "Bearer t1"), "the token is as good as before");
+            for reset in [true, false] {
+                let fresh = (0..3).map(|which| end(which, &method, retried, point, reset, false));
+                let used = (0..3).map(|which| end(which, &method, retried, point, reset, true));
+                join_all(fresh).await;
+                join_all(used).await;
             }
         }
     }
@@ -184,8 +168,30 @@ async fn close_after(mut connection: Connection, last: usize, ending: Farewell) 
     }
 }
 
-/// Resets the connection there, while it answers its first or its second request.
-async fn fail(mut connection: Connection, point: Point, second: bool) {
+/// Has the connection end there, while it answers its first or its second request, and asserts what comes of it.
+async fn end(which: usize, method: &Method, retried: bool, point: Point, reset: bool, second: bool) {
+    let wire = Wire::start(move |number, connection| async move {
+        if number == 0 {
+            fail(connection, point, reset, second).await;
+        } else {
+            connection.serve().await;
+        }
+    })
+    .await;
+    let caller = &http1_callers(&wire.url())[which];
+    if second {
+        assert_eq!(caller.send(Method::POST, "").await.status(), Some(200));
+    }
+    let outcome = caller.send(method.clone(), "body").await;
+    let told = format!("{} {method} {point:?}, reset: {reset}, second: {second}: {outcome:?}", caller.name);
+    assert_eq!(outcome.status(), retried.then_some(200), "{told}");
+    assert_eq!(outcome.is_error(), !retried, "{told}");
+    assert_eq!(wire.sends().len() - usize::from(second), 1 + usize::from(retried), "{told}");
+    assert_eq!(caller.retries(), u64::from(retried), "{told}");
+    assert!(wire.sends().iter().all(|token| token == "Bearer t1"), "the token is as good as before");
+}
+
+async fn fail(mut connection: Connection, point: Point, reset: bool, second: bool) {
     if second {
         let head = connection.head().await.unwrap();
         connection.body(&head).await;
@@ -200,5 +206,9 @@ async fn fail(mut connection: Connection, point: Point, second: bool) {
         Point::InTheStatusLine => connection.write("HTTP/1.1 20").await,
         Point::InTheHead => connection.write("HTTP/1.1 200 OK\r\ncontent-le").await,
     }
-    connection.reset().await;
+    if reset {
+        connection.reset().await;
+    } else {
+        connection.close().await;
+    }
 }

@@ -152,6 +152,13 @@ impl Connection {
         }
     }
 
+    /// Waits until so many bytes have come, and does not use them.
+    pub(crate) async fn some(&mut self, length: usize) {
+        while self.buffer.len() < length {
+            self.more().await.unwrap();
+        }
+    }
+
     pub(crate) async fn write(&mut self, text: &str) {
         // The client may be gone.
         let _gone = self.stream.write_all(text.as_bytes()).await;
