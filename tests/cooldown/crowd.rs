@@ -153,6 +153,22 @@ async fn those_who_give_up_are_no_hindrance_to_those_who_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seed_repeats_the_release_and_none_does_not() {
+    let mut releases = Vec::new();
+    for seed in [Some(1), Some(1), Some(2), None, None] {
+        let server = Server::new([busy(100)]);
+        let layer = seed.map_or_else(CooldownLayer::new, |seed| CooldownLayer::new().seed(seed));
+        let api = layer.layer(server.service());
+        for _ in 0..2 {
+            api.clone().oneshot(get(HERE)).await.unwrap();
+        }
+        releases.push(server.times()[1]);
+    }
+    assert_eq!(releases[0], releases[1]);
+    assert!(releases[1..].windows(2).all(|pair| pair[0] != pair[1]), "{releases:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_is_over_when_it_is_cleared() {
     let server = Server::new([busy(100)]);
     let layer = CooldownLayer::new();

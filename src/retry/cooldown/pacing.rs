@@ -62,7 +62,8 @@ impl Pacing {
     }
 
     /// By `RateLimit: "name";r=1;t=2`, as the IETF's draft has it, of which the limit counts that has the least left; or by
-    /// `RateLimit-Remaining`, `RateLimit-Reset` and `RateLimit-Limit`, as its earlier versions had it.
+    /// `RateLimit-Remaining`, `RateLimit-Reset` and `RateLimit-Limit`, as its earlier versions had it. Where no limit is told, it
+    /// is taken to be the most that was left.
     pub fn rate_limit() -> Self {
         Self::new(Dialect::RateLimit)
     }
@@ -232,5 +233,24 @@ mod tests {
         let at_once = pacing.clone().spread_below(0.0);
         assert!(!at_once.is_little(1, 300));
         assert!(pacing.spread_below(f64::NAN).is_little(60, 300), "as if not said");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_is_understood_or_not(fields in proptest::collection::vec((0..8_usize, ".{0,40}"), 0..6)) {
+            const NAMES: [&str; 8] = [
+                "ratelimit", "ratelimit-remaining", "ratelimit-reset", "ratelimit-limit",
+                "x-ratelimit-remaining", "x-ratelimit-reset", "inin-ratelimit-count", "date",
+            ];
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.extend(value.parse().ok().map(|value| (Some(http::HeaderName::from_static(NAMES[name])), value)));
+            }
+            for pacing in [Pacing::genesys(), Pacing::rate_limit(), Pacing::x_rate_limit()] {
+                if let Some(reading) = pacing.read(&headers, SystemTime::now(), DAY) {
+                    proptest::prop_assert!(reading.reset <= DAY);
+                }
+            }
+        }
     }
 }

@@ -183,7 +183,7 @@ proptest! {
             prop_assume!(window.known.is_some() || server.1 <= allowed);
             prop_assert!(server.1 <= allowed, "{} of {allowed}", server.1);
             let rest = server.0 + length - now;
-            let reset = if down { rest.as_secs() } else { rest.as_millis().div_ceil(1000) as u64 };
+            let reset = if down { rest.as_secs() } else { rest.as_secs() + u64::from(rest.subsec_nanos() > 0) };
             let reading = Reading { left: allowed - server.1, limit: Some(allowed), reset: Duration::from_secs(reset) };
             answers.push_back((now + millis(latency), ticket.map(|ticket| ticket.mark), reading));
         }
