@@ -1,0 +1,3 @@
+//! Guides. There is no code in here.
+
+pub mod composing;
