@@ -130,6 +130,16 @@ async fn a_limit_around_a_shed_layer_bounds_how_many_wait_for_a_token() {
     assert_eq!(upstream.tokens(), ["t1"; 4]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_is_larger_than_a_buffer_is_shed() {
+    let upstream = Upstream::new([]);
+    let stack = retry().layer(oauth(&Issuer::new(secs(100))).layer(upstream.clone()));
+    let client = ServiceBuilder::new().layer(LoadShedLayer::new()).buffer(4).service(stack);
+    // The worker had no turn yet.
+    assert_eq!(ten(&client).await.1, 6);
+    assert_eq!(upstream.tokens(), ["t1"; 4]);
+}
+
 // === Buffer ===
 
 #[tokio::test(start_paused = true)]

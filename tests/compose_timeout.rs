@@ -52,7 +52,7 @@ async fn a_timeout_between_the_two_ends_requests_that_were_never_sent() {
     // What can be repeated spends its attempts on waiting for one token.
     let start = Instant::now();
     assert_eq!(client.send(get(HERE)).await.unwrap().status(), StatusCode::OK);
-    assert!(start.elapsed() >= secs(6), "{:?}", start.elapsed());
+    assert!(Instant::now() - start >= secs(6));
     assert_eq!(issuer.requests(), 1);
 }
 
@@ -69,7 +69,7 @@ async fn a_timeout_outside_bounds_waits_attempts_and_back_off_together() {
         let client = Stacked { outside: Some(5), ..Stacked::default() }.build(&upstream, &issuer);
         let start = Instant::now();
         assert!(client.send(get(HERE)).await.unwrap_err().is::<Elapsed>());
-        assert_eq!(start.elapsed(), secs(5));
+        assert_eq!(Instant::now() - start, secs(5));
         // What is over sends nothing later on.
         sleep(secs(100)).await;
         assert_eq!(upstream.sent().len(), sent);

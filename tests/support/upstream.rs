@@ -13,7 +13,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 use tower::{BoxError, Layer, Service, ServiceExt, util::BoxCloneSyncService};
 use tower_oauth2::{
     OAuthLayer, TokenCache,
@@ -28,6 +31,8 @@ pub(crate) const ELSEWHERE: &str = "https://files.example.com/1";
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 /// Any of the stacks.
 pub(crate) type Client = BoxCloneSyncService<Request<Full<Bytes>>, Response<Body>, BoxError>;
+
+pub(crate) type Answer<B> = Result<Response<B>, BoxError>;
 
 /// Insists on being made ready before each call. Clones are the same API.
 pub(crate) struct Upstream {
@@ -113,7 +118,7 @@ impl Upstream {
 
     /// Since it was made.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.inner.lock().unwrap().start.elapsed()
+        Instant::now() - self.inner.lock().unwrap().start
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -145,7 +150,7 @@ impl Service<Request<Full<Bytes>>> for Upstream {
         assert!(std::mem::take(&mut self.ready), "called without having been made ready");
         let mut inner = self.inner.lock().unwrap();
         let sent = Sent {
-            at: inner.start.elapsed(),
+            at: Instant::now() - inner.start,
             uri: request.uri().to_string(),
             headers: request.headers().clone(),
             bounded: request.extensions().get::<tower_oauth2::Deadline>().is_some(),
@@ -213,25 +218,21 @@ where
 }
 
 /// In a task of its own, so that it goes on whatever the test does.
-pub(crate) fn spawn<S>(
-    client: &S,
-    request: Request<Full<Bytes>>,
-) -> tokio::task::JoinHandle<(Duration, Result<Response<S::Body>, BoxError>)>
+pub(crate) fn spawn<S>(client: &S, request: Request<Full<Bytes>>) -> JoinHandle<(Duration, Answer<S::Body>)>
 where
     S: Stack + Clone + Send + 'static,
 {
     let (client, start) = (client.clone(), Instant::now());
     tokio::spawn(async move {
         let response = client.send(request).await;
-        (start.elapsed(), response)
+        (Instant::now() - start, response)
     })
 }
 
 /// A service that a test sends one request with.
 pub(crate) trait Stack {
     type Body: Send + 'static;
-    fn send(self, request: Request<Full<Bytes>>)
-    -> impl Future<Output = Result<Response<Self::Body>, BoxError>> + Send;
+    fn send(self, request: Request<Full<Bytes>>) -> impl Future<Output = Answer<Self::Body>> + Send;
 }
 
 impl<S, B> Stack for S
@@ -242,7 +243,7 @@ where
 {
     type Body = B;
 
-    async fn send(self, request: Request<Full<Bytes>>) -> Result<Response<B>, BoxError> {
+    async fn send(self, request: Request<Full<Bytes>>) -> Answer<B> {
         self.oneshot(request).await.map_err(Into::into)
     }
 }
