@@ -124,8 +124,19 @@ impl OAuthLayer {
         self
     }
 
+    /// Takes `grpc-status: 16` (`UNAUTHENTICATED`) for a 401, whatever the status of the response, if it is in its head: a
+    /// server that fails at once sends it there ("trailers-only"). Costs a request one allocation. Off by default.
+    ///
+    /// To have the call sent again with the new token, give the policy a
+    /// [`GrpcClassifier`](crate::retry::GrpcClassifier).
+    pub fn grpc(mut self) -> Self {
+        Arc::make_mut(&mut self.binding).grpc = true;
+        self
+    }
+
     fn new(origins: Option<Vec<Origin>>, tokens: Tokens) -> Self {
-        Self { binding: Arc::new(Binding { tokens, origins, acquire_timeout: Duration::from_secs(12) }) }
+        let binding = Binding { tokens, origins, acquire_timeout: Duration::from_secs(12), grpc: false };
+        Self { binding: Arc::new(binding) }
     }
 }
 

@@ -86,7 +86,8 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `client` | [`client::HttpsClient`], on hyper-util and rustls; [`retry`] knows its errors |
+//! | `client` | [`client::HttpsClient`], on hyper-util and rustls; brings `hyper` |
+//! | `hyper` | [`retry`] knows the errors of hyper, of the client in hyper-util, and of h2; brings no TLS |
 //! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
 //! | `metrics` | counters, histograms and gauges of every cache; see [below](#metrics) |
 //! | `reqwest` | [`ReqwestClient`](mod@reqwest): reqwest under the layers; [`retry`] knows its errors |
@@ -154,6 +155,7 @@ pub mod retry;
 mod retry_after;
 mod service;
 mod source;
+mod stacking;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -15,10 +15,14 @@ use http::{
 ///
 /// `None` if there is no such field, or it is neither: a sign, a fraction, a unit or anything else around the number.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    let now = date.unwrap_or(now);
+    let now = server_time(headers).unwrap_or(now);
     let fields = headers.get_all(RETRY_AFTER).iter();
     fields.filter_map(|field| parse(field.to_str().ok()?.trim_matches([' ', '\t']), now)).max()
+}
+
+/// What time it was there when it answered.
+pub(crate) fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 fn parse(field: &str, now: SystemTime) -> Option<Duration> {

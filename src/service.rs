@@ -56,6 +56,8 @@ pub(crate) struct Binding {
     /// `None` binds to every origin.
     pub(crate) origins: Option<Vec<Origin>>,
     pub(crate) acquire_timeout: Duration,
+    /// Whether `grpc-status: 16` counts as a 401.
+    pub(crate) grpc: bool,
 }
 
 /// What this clone knows of the token. Empty in a fresh clone, and filled by its second request only: a service that is
@@ -128,7 +130,7 @@ where
             return ResponseFuture::refused(Error::deadline(false));
         }
         if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
-            return ResponseFuture::sending(self.inner.call(request), None, deadline);
+            return ResponseFuture::sending(self.inner.call(request), None, deadline, self.binding.grpc);
         }
         let min_ttl = request.extensions().get().map_or(Duration::ZERO, MinTtl::duration);
         let tokens = match self.binding.tokens.choose(request.extensions()) {
@@ -146,11 +148,11 @@ where
         if let Some(lease) = lease {
             tokens.as_cache().served(&lease, now);
             request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
-            return ResponseFuture::sending(self.inner.call(request), Some(lease), deadline);
+            return ResponseFuture::sending(self.inner.call(request), Some(lease), deadline, self.binding.grpc);
         }
         let demand = Demand { min_ttl, deadline, patience: self.binding.acquire_timeout };
         let tokens = tokens.into_cache();
-        ResponseFuture::waiting(Waiting::new(tokens, self.give_up_readiness(), request, demand))
+        ResponseFuture::waiting(Waiting::new(tokens, self.give_up_readiness(), request, demand), self.binding.grpc)
     }
 }
 

@@ -198,9 +198,9 @@ async fn the_last_response_is_handed_on_as_it_came() {
     let stack = ServiceBuilder::new().layer(RetryLayer::new(RetryPolicy::new())).service(api);
     let response = stack.oneshot(request()).await.unwrap();
     assert_eq!((response.status(), response.version()), (StatusCode::SERVICE_UNAVAILABLE, http::Version::HTTP_2));
-    assert_eq!((response.body().as_str(), &response.headers()["x-number"]), ("page 4", &"4".parse().unwrap()));
+    assert_eq!((response.body().as_str(), &response.headers()["x-number"]), ("page 6", &"6".parse().unwrap()));
     assert_eq!(response.headers().len(), 2);
-    assert_eq!(response.extensions().get(), Some(&Mark(4)));
+    assert_eq!(response.extensions().get(), Some(&Mark(6)));
 }
 
 #[tokio::test(start_paused = true)]

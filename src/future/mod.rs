@@ -26,15 +26,22 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::BoxError;
 use tower_service::Service;
+use tracing::warn;
 
 use self::slow::{Outcome, Slow};
 pub(crate) use self::waiting::{Demand, Waiting};
-use crate::{cache::Lease, challenge, error::Error, token::TokenRejected};
+use crate::{
+    cache::Lease,
+    challenge,
+    error::Error,
+    stacking::{GivenUp, Observed},
+    token::TokenRejected,
+};
 
 pin_project! {
     /// Response future of [`OAuth`](crate::OAuth).
@@ -71,16 +78,16 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    /// Only what has a deadline pays for it.
-    pub(crate) fn sending(future: S::Future, lease: Option<Arc<Lease>>, deadline: Option<Instant>) -> Self {
-        match deadline {
-            None => Self { state: State::Sending { future, lease } },
-            Some(deadline) => Self::slow(Slow::sending(deadline, future, lease)),
+    /// Only what has a deadline pays for it, and only what looks for the status of gRPC.
+    pub(crate) fn sending(future: S::Future, lease: Option<Arc<Lease>>, deadline: Option<Instant>, grpc: bool) -> Self {
+        if deadline.is_none() && !grpc {
+            return Self { state: State::Sending { future, lease } };
         }
+        Self::slow(Slow::sending(future, lease, deadline, grpc))
     }
 
-    pub(crate) fn waiting(waiting: Waiting<S, B>) -> Self {
-        Self::slow(Slow::waiting(waiting))
+    pub(crate) fn waiting(waiting: Waiting<S, B>, grpc: bool) -> Self {
+        Self::slow(Slow::waiting(waiting, grpc))
     }
 
     /// Nothing is sent.
@@ -106,7 +113,7 @@ where
             match this.state.as_mut().project() {
                 StateProj::Sending { future, lease } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    return Poll::Ready(Ok(observed(response, lease.as_deref())));
+                    return Poll::Ready(Ok(observed(response, lease.as_deref(), false)));
                 }
                 StateProj::Slow { slow } => match ready!(slow.as_mut().poll(cx))? {
                     Outcome::Response(response) => return Poll::Ready(Ok(response)),
@@ -128,14 +135,37 @@ where
 
 /// The layer observes and tells; whether to send again is for a retry policy, which cannot see the token, and which
 /// tower does not even ask about a body that it could not clone.
-fn observed<R>(mut response: Response<R>, lease: Option<&Lease>) -> Response<R> {
-    let refused = lease.filter(|_| response.status() == StatusCode::UNAUTHORIZED);
-    if let Some(lease) = refused.filter(|_| !challenge::says_insufficient_scope(response.headers())) {
-        let renewable = lease.reject();
-        response.extensions_mut().insert(TokenRejected::new(renewable));
+fn observed<R>(response: Response<R>, lease: Option<&Lease>, grpc: bool) -> Response<R> {
+    if response.status() == StatusCode::UNAUTHORIZED || (grpc && is_unauthenticated(response.headers())) {
+        return refused(response, lease);
     }
     response
 }
+
+#[cold]
+fn refused<R>(mut response: Response<R>, lease: Option<&Lease>) -> Response<R> {
+    let lease = lease.filter(|_| !challenge::says_insufficient_scope(response.headers()));
+    let Some(lease) = lease else {
+        response.extensions_mut().insert(Observed);
+        return response;
+    };
+    if response.extensions().get().is_some_and(GivenUp::is_first) {
+        warn!(
+            "a 401 came by a RetryLayer before it came to the OAuthLayer, which is outside of it: \
+             put the RetryLayer outside, or no request is sent again with a new token"
+        );
+    }
+    let renewable = lease.reject();
+    response.extensions_mut().insert(TokenRejected::new(renewable));
+    response
+}
+
+/// In the head of a gRPC response that fails at once.
+fn is_unauthenticated(headers: &HeaderMap) -> bool {
+    headers.get(GRPC_STATUS).is_some_and(|status| status == "16")
+}
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 #[cfg(test)]
 mod tests {

@@ -31,6 +31,8 @@ pin_project! {
         #[pin]
         phase: Phase<S, B>,
         deadline: Option<Instant>,
+        // Whether the status of gRPC counts.
+        grpc: bool,
         // Made by the first poll that has to wait: a service may be called outside of a runtime, where no timer can be made.
         #[pin]
         timer: Option<Sleep>,
@@ -44,7 +46,7 @@ pin_project! {
         S: Service<Request<B>>,
     {
         Waiting { waiting: Waiting<S, B> },
-        // With a deadline only; who has none goes on without this box.
+        // With a deadline or gRPC only; all others go on without this box.
         Sending {
             #[pin]
             future: S::Future,
@@ -71,17 +73,17 @@ impl<S, B> Slow<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn waiting(waiting: Waiting<S, B>) -> Self {
+    pub(super) fn waiting(waiting: Waiting<S, B>, grpc: bool) -> Self {
         let deadline = waiting.deadline();
-        Self { phase: Phase::Waiting { waiting }, deadline, timer: None }
+        Self { phase: Phase::Waiting { waiting }, deadline, grpc, timer: None }
     }
 
-    pub(super) fn sending(deadline: Instant, future: S::Future, lease: Option<Arc<Lease>>) -> Self {
-        Self { phase: Phase::Sending { future, lease }, deadline: Some(deadline), timer: None }
+    pub(super) fn sending(future: S::Future, lease: Option<Arc<Lease>>, deadline: Option<Instant>, grpc: bool) -> Self {
+        Self { phase: Phase::Sending { future, lease }, deadline, grpc, timer: None }
     }
 
     pub(super) fn refused(error: Error) -> Self {
-        Self { phase: Phase::Over { error: Some(error) }, deadline: None, timer: None }
+        Self { phase: Phase::Over { error: Some(error) }, deadline: None, grpc: false, timer: None }
     }
 }
 
@@ -98,7 +100,7 @@ where
             let mut this = self.as_mut().project();
             match this.phase.as_mut().project() {
                 PhaseProj::Waiting { waiting } => match waiting.poll_sent(cx) {
-                    Poll::Ready(Ok((future, lease))) if this.deadline.is_some() => {
+                    Poll::Ready(Ok((future, lease))) if this.deadline.is_some() || *this.grpc => {
                         this.phase.set(Phase::Sending { future, lease: Some(lease) });
                     }
                     Poll::Ready(sent) => {
@@ -108,7 +110,7 @@ where
                 },
                 PhaseProj::Sending { future, lease } => match future.poll(cx) {
                     Poll::Ready(Ok(response)) => {
-                        return Poll::Ready(Ok(Outcome::Response(observed(response, lease.as_deref()))));
+                        return Poll::Ready(Ok(Outcome::Response(observed(response, lease.as_deref(), *this.grpc))));
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => return self.poll_deadline(cx, true),

@@ -61,8 +61,11 @@ mod backoff;
 mod budget;
 mod classify;
 pub mod cooldown;
+mod hints;
+mod limits;
 mod outcome;
 mod policy;
+mod repeatable;
 mod replay;
 mod stats;
 mod wait;
@@ -70,7 +73,9 @@ mod wait;
 pub use tower::retry::RetryLayer;
 
 pub use self::{
+    classify::{Classify, Failure, GrpcClassifier, HttpClassifier, Processed, TypedErrors, Verdict},
     cooldown::{Cooldown, CooldownError, CooldownLayer},
+    hints::{RetryHint, RetryHints},
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,
     replay::{ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError},

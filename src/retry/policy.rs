@@ -1,27 +1,29 @@
 //! The policy: what an outcome means, then the limits.
 
 use std::{
-    error::Error as StdError,
     fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri, header::AUTHORIZATION};
 use tokio::time::Instant;
 use tower::retry::{Policy, budget::Budget};
 use tracing::{debug, field, warn};
 
 use super::{
-    backoff::Backoff,
-    budget::{DEFAULT_CAPACITY, Purse, RETRY_COST, THROTTLED_COST},
-    classify::{self, Failed, Processed, Verdict},
+    backoff::Curve,
+    budget::Purse,
+    classify::{Classify, HttpClassifier, Verdict},
+    limits::{Limits, Session},
     outcome::{RetryOutcome, Stopped},
-    replay,
     stats::{Counters, RetryStats, count},
     wait::Wait,
 };
-use crate::deadline::Deadline;
+use crate::{
+    stacking::{GivenUp, Observed},
+    token::TokenRejected,
+};
 
 /// Replays a 401 once with a fresh token, and sends again after failures that pass; see the [module](super).
 ///
@@ -50,33 +52,18 @@ use crate::deadline::Deadline;
 /// # Cancellation
 ///
 /// Dropping the response future ends the wait, or the attempt under way.
-#[derive(Clone)]
 #[must_use = "a policy does nothing until it is given to a `RetryLayer`"]
-pub struct RetryPolicy {
-    config: Arc<Config>,
+pub struct RetryPolicy<C = HttpClassifier> {
+    config: Arc<Config<C>>,
     session: Session,
 }
 
-#[derive(Clone)]
-struct Config {
-    max_attempts: u32,
-    max_retry_after: Duration,
-    deadline: Duration,
-    backoff: Backoff,
-    purse: Purse,
-    repeatable: Option<Arc<Route>>,
+struct Config<C> {
+    classifier: Arc<C>,
+    limits: Limits,
     counters: Arc<Counters>,
-}
-
-type Route = dyn Fn(&Method, &Uri) -> bool + Send + Sync;
-
-/// What is known of one request. Pristine in the policy that a service holds; `Retry` clones it for each request.
-#[derive(Clone, Debug, Default)]
-struct Session {
-    started: Option<Instant>,
-    sent: u32,
-    replayed: bool,
-    spent: u32,
+    /// Whether it was told that the stack is not as it should be.
+    told: Arc<AtomicBool>,
 }
 
 // === impl RetryPolicy ===
@@ -85,57 +72,76 @@ impl RetryPolicy {
     /// With every limit at its default.
     pub fn new() -> Self {
         let config = Config {
-            max_attempts: 4,
-            max_retry_after: Duration::from_secs(120),
-            deadline: Duration::from_secs(300),
-            backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
-            purse: Purse::bucket(DEFAULT_CAPACITY),
-            repeatable: None,
+            classifier: Arc::new(HttpClassifier::new()),
+            limits: Limits::new(),
             counters: Arc::default(),
+            told: Arc::default(),
         };
         Self { config: Arc::new(config), session: Session::default() }
     }
+}
 
-    /// How often a request is sent, the first time included, a replay after a 401 not. Defaults to 4; 1 at the least.
+impl<C> RetryPolicy<C> {
+    /// Another judge of outcomes. Defaults to [`HttpClassifier`].
+    pub fn classifier<D>(self, classifier: D) -> RetryPolicy<D> {
+        let Config { classifier: _, limits, counters, told } = Config::clone(&self.config);
+        let config = Config { classifier: Arc::new(classifier), limits, counters, told };
+        RetryPolicy { config: Arc::new(config), session: Session::default() }
+    }
+
+    /// How often a request is sent, the first time included, a replay after a 401 not; 1 at the least. Defaults to 4, and to
+    /// [6 in all](Self::max_throttled_attempts) if it is throttled in between; if this is set, it holds for both.
     pub fn max_attempts(self, attempts: u32) -> Self {
-        self.change(|config| config.max_attempts = attempts.max(1))
+        self.change(|limits| limits.max_attempts = Some(attempts.max(1)))
+    }
+
+    /// How often a request is sent that is throttled: answered with a 429, or with a 503 that says when to come back; 1 at
+    /// the least. Other failures in between count towards [`max_attempts`](Self::max_attempts), and the larger of both
+    /// numbers holds in all. Defaults to 6, or to `max_attempts` if that is set.
+    pub fn max_throttled_attempts(self, attempts: u32) -> Self {
+        self.change(|limits| limits.max_throttled = Some(attempts.max(1)))
     }
 
     /// The back-off: random between zero and `base`, twice that after each further failure, up to `cap`. Defaults to
-    /// 200 ms and 10 s; one day at the most.
+    /// 200 ms and 10 s; one day at the most. If this is set, it holds for
+    /// [throttled requests](Self::throttled_backoff) too.
     pub fn backoff(self, base: Duration, cap: Duration) -> Self {
-        self.change(|config| {
-            config.backoff.base = base;
-            config.backoff.cap = cap.min(DAY);
-        })
+        self.change(|limits| limits.backoff.failed = Some(Curve { base, cap: cap.min(DAY) }))
+    }
+
+    /// The back-off of requests that are throttled, where nothing says when to come back: random between half of `base` and
+    /// all of it, twice that after each further time, up to `cap`. Defaults to 1 s and 10 s, or to what
+    /// [`backoff`](Self::backoff) has set; one day at the most.
+    pub fn throttled_backoff(self, base: Duration, cap: Duration) -> Self {
+        self.change(|limits| limits.backoff.throttled = Some(Curve { base, cap: cap.min(DAY) }))
     }
 
     /// The longest `Retry-After` that is waited for; a response with a longer one is returned at once. Defaults to 120 s;
     /// one day at the most.
     pub fn max_retry_after(self, max: Duration) -> Self {
-        self.change(|config| config.max_retry_after = max.min(DAY))
+        self.change(|limits| limits.max_retry_after = max.min(DAY))
     }
 
     /// How long after a request was first sent it may be sent again: a wait that ends later is not begun. Its
     /// [`Deadline`] counts if it is sooner. Defaults to 300 s; 30 days at the most.
     pub fn deadline(self, deadline: Duration) -> Self {
-        self.change(|config| config.deadline = deadline.min(30 * DAY))
+        self.change(|limits| limits.deadline = deadline.min(30 * DAY))
     }
 
     /// How many retries the requests of this policy may make in a row while nothing succeeds: `capacity` / 14, or
     /// `capacity` / 5 after a 429. Every success gives back one, or what its last retry had cost. Defaults to 500.
     pub fn budget_capacity(self, capacity: u32) -> Self {
-        self.change(|config| config.purse = Purse::bucket(capacity))
+        self.change(|limits| limits.purse = Purse::bucket(capacity))
     }
 
     /// A budget of your own, or tower's.
     pub fn budget(self, budget: impl Budget + Send + Sync + 'static) -> Self {
-        self.change(|config| config.purse = Purse::Custom(Arc::new(budget)))
+        self.change(|limits| limits.purse = Purse::Custom(Arc::new(budget)))
     }
 
     /// No budget: in an outage every request is sent [`max_attempts`](Self::max_attempts) times. Not recommended.
     pub fn no_budget(self) -> Self {
-        self.change(|config| config.purse = Purse::Bottomless)
+        self.change(|limits| limits.purse = Purse::Bottomless)
     }
 
     /// Says for which routes doing a request twice is as good as doing it once, whatever their method. A request's
@@ -149,12 +155,12 @@ impl RetryPolicy {
     ///     .repeatable_when(|method, uri| method == Method::POST && uri.path().ends_with("/search"));
     /// ```
     pub fn repeatable_when(self, route: impl Fn(&Method, &Uri) -> bool + Send + Sync + 'static) -> Self {
-        self.change(|config| config.repeatable = Some(Arc::new(route)))
+        self.change(|limits| limits.repeatable = Some(Arc::new(route)))
     }
 
     /// Makes the jitter repeatable. Defaults to a seed of the system's.
     pub fn seed(self, seed: u64) -> Self {
-        self.change(|config| config.backoff.seed(seed))
+        self.change(|limits| limits.backoff.seed(seed))
     }
 
     /// What this policy and its clones have done so far.
@@ -162,51 +168,32 @@ impl RetryPolicy {
         self.config.counters.read()
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(Arc::make_mut(&mut self.config));
+    fn change(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut Arc::make_mut(&mut self.config).limits);
         self
     }
 
-    /// When to send again after a failure, or why not to.
-    fn plan<B>(&mut self, request: &Request<B>, failed: Failed, now: Instant) -> Result<Instant, Stopped> {
-        let give_up_at = self.session.started.unwrap_or(now) + self.config.deadline;
-        let give_up_at = request.extensions().get::<Deadline>().map_or(give_up_at, |at| at.instant().min(give_up_at));
-        let (processed, throttled, hint) = match failed {
-            Failed::Unauthorized { renewable } if renewable && !self.session.replayed => {
-                if now >= give_up_at {
-                    return Err(Stopped::Deadline);
-                }
-                return replay::claim(request.extensions()).map(|()| now);
-            }
-            Failed::Unauthorized { .. } => return Err(Stopped::Unauthorized),
-            Failed::Passing { processed, throttled, hint } => (processed, throttled, hint),
-        };
-        let route = |request: &Request<B>| {
-            self.config.repeatable.as_ref().is_some_and(|route| route(request.method(), request.uri()))
-        };
-        if processed == Processed::Maybe && !classify::is_repeatable(request, route) {
-            return Err(Stopped::NotRepeatable);
+    /// Tells once that a 401 came by that no layer has seen which could renew its token.
+    fn tell_of_unmarked<B, R>(&self, request: &Request<B>, response: &mut Response<R>) {
+        let marks = response.extensions();
+        if marks.get::<TokenRejected>().is_some() || marks.get::<Observed>().is_some() {
+            return;
         }
-        let attempts = self.session.sent - u32::from(self.session.replayed);
-        if attempts >= self.config.max_attempts {
-            return Err(Stopped::Exhausted);
+        let mark = GivenUp::new(Arc::clone(&self.config.told));
+        // Who has credentials of its own needs no layer; or it is the layer that put them there, and will see the mark.
+        if !request.headers().contains_key(AUTHORIZATION) && mark.is_first() {
+            warn!(
+                "a request without credentials was answered with a 401, and no OAuthLayer has seen it: \
+                 put one inside of the RetryLayer, with nothing in between that drops the extensions of responses"
+            );
         }
-        if let Some(hint) = hint.filter(|hint| *hint > self.config.max_retry_after) {
-            return Err(Stopped::HintTooLong(hint));
-        }
-        let at = now + self.config.backoff.wait(attempts, hint);
-        if at >= give_up_at {
-            return Err(Stopped::Deadline);
-        }
-        replay::check(request.extensions())?;
-        let cost = if throttled { THROTTLED_COST } else { RETRY_COST };
-        if !self.config.purse.take(cost) {
-            return Err(Stopped::Budget);
-        }
-        // An upload that still runs may have outgrown what is kept since then.
-        replay::claim(request.extensions()).inspect_err(|_| self.config.purse.give(cost))?;
-        self.session.spent = cost;
-        Ok(at)
+        response.extensions_mut().insert(mark);
+    }
+}
+
+impl<C> Clone for RetryPolicy<C> {
+    fn clone(&self) -> Self {
+        Self { config: Arc::clone(&self.config), session: self.session.clone() }
     }
 }
 
@@ -216,43 +203,40 @@ impl Default for RetryPolicy {
     }
 }
 
-impl<B, R, E> Policy<Request<B>, Response<R>, E> for RetryPolicy
+impl<C, B, R, E> Policy<Request<B>, Response<R>, E> for RetryPolicy<C>
 where
+    C: Classify<R, E>,
     B: Clone,
-    E: AsRef<dyn StdError + Send + Sync>,
 {
     type Future = Wait;
 
     fn retry(&mut self, request: &mut Request<B>, result: &mut Result<Response<R>, E>) -> Option<Wait> {
         self.session.sent += 1;
-        let verdict = match result {
-            Ok(response) => classify::response(response, SystemTime::now()),
-            Err(error) => classify::error(error.as_ref()),
-        };
-        let failed = match verdict {
-            Verdict::Final => {
-                self.config.purse.give(self.session.spent);
+        let Config { classifier, limits, counters, .. } = &*self.config;
+        let verdict = classifier.classify(result.as_ref());
+        let now = Instant::now();
+        let plan = match verdict {
+            Verdict::Done => {
+                limits.purse.give(self.session.spent);
                 return None;
             }
             Verdict::Fatal => return None,
-            Verdict::Failed(failed) => failed,
+            Verdict::Unauthorized { renewable } => limits.replay(&mut self.session, request, renewable, now),
+            Verdict::Failed(failure) => limits.retry(&mut self.session, request, failure, now),
         };
-        let now = Instant::now();
+        let replay = matches!(verdict, Verdict::Unauthorized { .. });
         let attempts = self.session.sent;
         let status = result.as_ref().ok().map(|response| response.status().as_u16());
-        let error = result.as_ref().err().map(|error| field::display(error.as_ref()));
-        match self.plan(request, failed, now) {
+        let error = result.as_ref().err().and_then(|error| classifier.loggable(error)).map(field::display);
+        match plan {
             Ok(at) => {
                 let wait = at.saturating_duration_since(now);
-                let replay = matches!(failed, Failed::Unauthorized { .. });
-                let counters = &self.config.counters;
                 count(if replay { &counters.replays } else { &counters.retries });
-                self.session.replayed |= replay;
                 debug!(status, error, replay, attempt = attempts, ?wait, "retrying");
                 Some(Wait::until(at, now))
             }
             Err(stopped) => {
-                count(&self.config.counters.given_up);
+                count(&counters.given_up);
                 let elapsed = now.saturating_duration_since(self.session.started.unwrap_or(now));
                 // Where nothing was tried, it is an answer like any other.
                 let untried = matches!(stopped, Stopped::NotRepeatable | Stopped::Unauthorized) && attempts == 1;
@@ -263,6 +247,9 @@ where
                 }
                 if let Ok(response) = result {
                     response.extensions_mut().insert(RetryOutcome { attempts, elapsed, stopped });
+                    if replay {
+                        self.tell_of_unmarked(request, response);
+                    }
                 }
                 None
             }
@@ -279,14 +266,29 @@ where
     }
 }
 
-impl fmt::Debug for RetryPolicy {
+impl<C> fmt::Debug for RetryPolicy<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = &self.config.limits;
         f.debug_struct("RetryPolicy")
-            .field("max_attempts", &self.config.max_attempts)
-            .field("max_retry_after", &self.config.max_retry_after)
-            .field("deadline", &self.config.deadline)
-            .field("budget", &self.config.purse)
+            .field("max_attempts", &limits.max_attempts())
+            .field("max_throttled_attempts", &limits.max_throttled())
+            .field("max_retry_after", &limits.max_retry_after)
+            .field("deadline", &limits.deadline)
+            .field("budget", &limits.purse)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Config ===
+
+impl<C> Clone for Config<C> {
+    fn clone(&self) -> Self {
+        Self {
+            classifier: Arc::clone(&self.classifier),
+            limits: self.limits.clone(),
+            counters: Arc::clone(&self.counters),
+            told: Arc::clone(&self.told),
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use http::{Request, header::AUTHORIZATION};
 use http_body::Body;
 use http_body_util::StreamBody;
 use tower::{BoxError, Layer, Service, ServiceExt};
-use tower_oauth2::{TokenKey, retry::CooldownLayer};
+use tower_oauth2::{
+    TokenKey,
+    retry::{CooldownLayer, RetryHint, RetryHints},
+};
 
 use crate::server::{HERE, Server, answer, busy, get, millis, secs};
 
@@ -123,11 +126,35 @@ async fn exhausted_counts_as_too_many_with_grpc_and_unavailable_if_it_says_when(
         let fields: Vec<_> =
             [("grpc-status", status)].into_iter().chain(hint.map(|hint| ("retry-after", hint))).collect();
         let server = Server::new([answer(200, &fields)]);
-        let api = CooldownLayer::new().grpc(true).layer(server.service());
+        let api = CooldownLayer::new().grpc().layer(server.service());
         for _ in 0..2 {
             api.clone().oneshot(get(HERE)).await.unwrap();
         }
         assert_eq!(server.times()[1].as_secs(), seconds, "{fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_hints_are_read_if_they_are_asked_for_and_a_layers_own_always() {
+    let retry_after_ms = || answer(429, &[("retry-after-ms", "3000")]);
+    let pushback = || answer(200, &[("grpc-status", "14"), ("grpc-retry-pushback-ms", "3000")]);
+    let mut found = answer(429, &[("retry-after", "2")]);
+    found.extensions_mut().insert(RetryHint(secs(3)));
+    let ms = RetryHints::new().retry_after_ms();
+    for (layer, answer, seconds) in [
+        (CooldownLayer::new(), retry_after_ms(), 1),
+        (CooldownLayer::new().hints(ms.clone()), retry_after_ms(), 3),
+        (CooldownLayer::new(), pushback(), 0),
+        (CooldownLayer::new().grpc(), pushback(), 3),
+        (CooldownLayer::new().hints(ms).grpc(), retry_after_ms(), 3),
+        (CooldownLayer::new(), found, 3),
+    ] {
+        let server = Server::new([answer]);
+        let api = layer.layer(server.service());
+        for _ in 0..2 {
+            api.clone().oneshot(get(HERE)).await.unwrap();
+        }
+        assert_eq!(server.times()[1].as_secs(), seconds);
     }
 }
 

@@ -9,19 +9,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderName, Response, StatusCode};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    super::stats::count,
+    super::{hints::RetryHints, stats::count},
     key::{Credential, Hashing, Key, Place},
     pacing::Pacing,
     state::Table,
     stats::Counters,
     window::Mark,
 };
-use crate::retry_after::retry_after;
 
 #[derive(Clone)]
 pub(super) struct Config {
@@ -29,6 +28,7 @@ pub(super) struct Config {
     pub(super) unhinted: Duration,
     pub(super) max_cooldown: Duration,
     pub(super) max_keys: usize,
+    pub(super) hints: RetryHints,
     pub(super) grpc: bool,
     pub(super) credential: Option<Arc<Credential>>,
     pub(super) pacing: Option<Pacing>,
@@ -57,6 +57,7 @@ impl Config {
             unhinted: Duration::from_secs(1),
             max_cooldown: DAY,
             max_keys: 1024,
+            hints: RetryHints::new(),
             grpc: false,
             credential: None,
             pacing: None,
@@ -109,13 +110,13 @@ impl Config {
 
     /// For how long a server wants to be left alone, if it does.
     fn asks_for<R>(&self, response: &Response<R>) -> Option<Duration> {
-        let hint = || hint(response).filter(|hint| !hint.is_zero());
+        let hint = || self.hints.of(response, SystemTime::now()).filter(|hint| !hint.is_zero());
         match response.status() {
             StatusCode::TOO_MANY_REQUESTS => Some(hint().unwrap_or(self.unhinted)),
             StatusCode::SERVICE_UNAVAILABLE => hint(),
-            StatusCode::OK if self.grpc => match grpc_status(response.headers()) {
-                Some(RESOURCE_EXHAUSTED) => Some(hint().unwrap_or(self.unhinted)),
-                Some(UNAVAILABLE) => hint(),
+            StatusCode::OK if self.grpc => match response.headers().get(GRPC_STATUS)?.as_bytes() {
+                b"8" => Some(hint().unwrap_or(self.unhinted)),
+                b"14" => hint(),
                 _ => None,
             },
             _ => None,
@@ -130,6 +131,7 @@ impl fmt::Debug for Config {
             .field("unhinted", &self.unhinted)
             .field("max_cooldown", &self.max_cooldown)
             .field("max_keys", &self.max_keys)
+            .field("hints", &self.hints)
             .field("grpc", &self.grpc)
             .field("pacing", &self.pacing)
             .finish_non_exhaustive()
@@ -177,15 +179,30 @@ impl Default for Memory {
     }
 }
 
-fn hint<R>(response: &Response<R>) -> Option<Duration> {
-    retry_after(response.headers(), SystemTime::now())
-}
-
-/// Of a reply without a body, which has it in its head.
-fn grpc_status(headers: &HeaderMap) -> Option<u32> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
-}
-
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const RESOURCE_EXHAUSTED: u32 = 8;
-const UNAVAILABLE: u32 = 14;
+/// In the head of a reply that has no body.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_quiet_but_from_when_something_is_held_back_until_the_last_is_over() {
+        let config = Config::new();
+        let seconds = Duration::from_secs;
+        assert!(config.is_quiet());
+        config.memory.extend_horizon(Instant::now() + seconds(9));
+        config.memory.extend_horizon(Instant::now() + seconds(5));
+        for (after, quiet) in [(0, false), (6, false), (2, false), (2, true)] {
+            tokio::time::advance(seconds(after)).await;
+            assert_eq!(config.is_quiet(), quiet);
+        }
+        config.memory.extend_horizon(Instant::now() + seconds(9));
+        assert!(!config.is_quiet());
+        config.memory.clear();
+        assert!(config.is_quiet());
+        let paced = Config { pacing: Some(Pacing::genesys()), ..config };
+        assert!(!paced.is_quiet());
+    }
+}

@@ -6,6 +6,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
+    super::hints::RetryHints,
     config::{Config, DAY},
     pacing::Pacing,
     service::Cooldown,
@@ -75,11 +76,28 @@ impl CooldownLayer {
         })
     }
 
-    /// Whether `grpc-status: 8` (`RESOURCE_EXHAUSTED`) in the head of a 200 counts as a 429, and `grpc-status: 14`
-    /// (`UNAVAILABLE`) as a 503. Defaults to `false`: a server may mean by the first that one message was too large, for
-    /// which others need not wait.
-    pub fn grpc(self, grpc: bool) -> Self {
-        self.change(|config| config.grpc = grpc)
+    /// Where a response says when to come back. Defaults to `Retry-After`. A [`RetryHint`](crate::retry::RetryHint) that a layer
+    /// further in has put on the response counts as well. To be the same as the policy's.
+    ///
+    /// ```
+    /// use tower_oauth2::retry::{CooldownLayer, HttpClassifier, RetryHints, RetryPolicy};
+    ///
+    /// let hints = RetryHints::new().retry_after_ms();
+    /// let layer = CooldownLayer::new().hints(hints.clone());
+    /// let policy = RetryPolicy::new().classifier(HttpClassifier::new().hints(hints));
+    /// ```
+    pub fn hints(self, hints: RetryHints) -> Self {
+        self.change(|config| config.hints = hints)
+    }
+
+    /// Takes `grpc-status: 8` (`RESOURCE_EXHAUSTED`) in the head of a 200 for a 429, and `grpc-status: 14` (`UNAVAILABLE`) for a
+    /// 503, and reads `grpc-retry-pushback-ms`. Off by default: a server may mean by the first that one message was too large,
+    /// for which others need not wait.
+    pub fn grpc(self) -> Self {
+        self.change(|config| {
+            config.grpc = true;
+            config.hints = config.hints.clone().grpc_pushback();
+        })
     }
 
     /// Keeps requests within the limit that the server tells, so that no 429 is provoked. Off by default.

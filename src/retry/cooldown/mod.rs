@@ -44,7 +44,7 @@
 //! # What sets it
 //!
 //! Every 429 that comes by, also one to a request that is not sent again; and a 503 with a `Retry-After`. For how long says
-//! `Retry-After`; without one a 429 holds for 1 s ([`unhinted`](CooldownLayer::unhinted)). The longest that was asked for
+//! `Retry-After`, or what else [`hints`](CooldownLayer::hints) names; without one a 429 holds for 1 s ([`unhinted`](CooldownLayer::unhinted)). The longest that was asked for
 //! counts; nothing ends it sooner, but for [`clear`](CooldownLayer::clear).
 //!
 //! # Who waits

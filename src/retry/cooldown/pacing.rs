@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, header::DATE};
+use http::HeaderMap;
+
+use crate::retry_after::server_time;
 
 /// Keeps requests within the rate limit that the server tells with every answer, so that the 429 is not provoked in the
 /// first place; for [`CooldownLayer::pace`](super::CooldownLayer::pace).
@@ -134,11 +136,10 @@ fn tightest(headers: &HeaderMap) -> Option<(u32, Option<u32>, u64)> {
     Some((left, None, reset))
 }
 
-/// The server's own clock counts, if it tells.
+/// How long until then, in seconds, or milliseconds where it can be nothing else. The server's own clock counts, if it tells.
 fn since(epoch: u64, headers: &HeaderMap, now: SystemTime) -> u64 {
-    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    let now = date.unwrap_or(now).duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Rounded up.
+    let epoch = if epoch >= FIRST_TIME_IN_MS { epoch.div_ceil(1000) } else { epoch };
+    let now = server_time(headers).unwrap_or(now).duration_since(UNIX_EPOCH).unwrap_or_default();
     epoch.saturating_sub(now.as_secs())
 }
 
@@ -156,6 +157,8 @@ fn saturating(number: u64) -> u32 {
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// In seconds.
 const THIRTY_YEARS: u64 = 30 * 365 * 24 * 60 * 60;
+/// In 2001, in milliseconds.
+const FIRST_TIME_IN_MS: u64 = 1_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -220,6 +223,7 @@ mod tests {
         };
         assert_eq!(tell("30", None), Some(30));
         assert_eq!(tell("1800000042", None), Some(42));
+        assert_eq!(tell("1800000041001", None), Some(42), "milliseconds");
         assert_eq!(tell("1799999999", None), Some(0), "past");
         assert_eq!(tell("1800000042", Some("Fri, 15 Jan 2027 08:00:02 GMT")), Some(40), "1,800,000,002");
         assert_eq!(tell("soon", None), None);
