@@ -12,7 +12,7 @@
 //! | buffer, if the rest cannot be cloned | its worker waits for no token and no back-off, since readiness does not | inside of [`OAuthLayer`]: tokens grow old in its queue. Inside of load shed: more at once than it has places for are shed |
 //! | follow redirect | each hop is sent again by itself, and gets a token if it goes where the token belongs | inside: the 401 of a stranger counts against the token. Between: the first hop is sent again because of the second |
 //! | [`ReplayBodyLayer`] | makes bodies that cannot be cloned such that can | inside of [`RetryLayer`]: that has no body it could clone, which does not compile |
-//! | **[`RetryLayer`]** | what it sends again passes by all that is below, and gets a new token | inside of `OAuthLayer`: a replay would carry the refused token, so that there is none |
+//! | **[`RetryLayer`]** | what it sends again passes by all that is below, and gets a new token | inside of `OAuthLayer`: a replay would carry the refused token, so that there is none, and a warning says so once |
 //! | [`CooldownLayer`] | sees each 429, also those that the policy mends | outside of `RetryLayer`: hears of the last one only. Inside of `OAuthLayer`: tokens grow old while it waits, and a new token is taken for another client |
 //! | **[`OAuthLayer`]** | the token is taken last, and put on once | |
 //! | what says which server it is: a balancer's endpoints | outside of `OAuthLayer`, if they change the URI | inside: the token goes to whichever it was |
@@ -73,8 +73,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Most need the four in the middle, a timeout and the client. [`layers`](super::layers) says more of each, and
-//! `cargo run --example compose` has them at work.
+//! Most need the four in the middle, a timeout and the client. [`layers`](super::layers) says more of each, and `cargo
+//! run --example compose` has them at work.
 //!
 //! # What decides it
 //!
@@ -82,36 +82,36 @@
 //! not ready. The first three give up the readiness of what is inside of them, and hold none of its places; what is
 //! outside of them counts the wait as a part of the request.
 //!
-//! **Attempts.** What is inside of [`RetryLayer`] happens for each attempt, with the request as it came to that layer; what is
-//! outside happens once. A replay gets its new token because it passes by [`OAuthLayer`] again.
+//! **Attempts.** What is inside of [`RetryLayer`] happens for each attempt, with the request as it came to that layer;
+//! what is outside happens once. A replay gets its new token because it passes by [`OAuthLayer`] again.
 //!
-//! **Marks.** [`OAuthLayer`] tells the retry policy of a refused token by [`TokenRejected`](crate::TokenRejected) in the
-//! response's extensions, and the policy tells the caller why it gave up by
+//! **Marks.** [`OAuthLayer`] tells the retry policy of a refused token by [`TokenRejected`](crate::TokenRejected) in
+//! the response's extensions, and the policy tells the caller why it gave up by
 //! [`RetryOutcome`](crate::retry::RetryOutcome). All layers here keep them; the response that tower-http's timeout
-//! makes has none. A layer between the two that builds responses anew has to take the extensions along:
-//! otherwise the cache still hears of a refused token, but the 401 goes to the caller.
+//! makes has none. A layer between the two that builds responses anew has to take the extensions along: otherwise the
+//! cache still hears of a refused token, but the 401 goes to the caller.
 //!
-//! **Origins.** [`OAuthLayer`] looks at the request's URI as it is then. What makes it absolute or changes its host belongs
-//! outside; what changes it inside takes the token along.
+//! **Origins.** [`OAuthLayer`] looks at the request's URI as it is then. What makes it absolute or changes its host
+//! belongs outside; what changes it inside takes the token along.
 //!
-//! **Cancellation.** Dropping the response future, as each timeout does, ends the attempt, the wait and the place in the
-//! queue. Only a token request under way goes on, for whoever comes next.
+//! **Cancellation.** Dropping the response future, as each timeout does, ends the attempt, the wait and the place in
+//! the queue. Only a token request under way goes on, for whoever comes next.
 //!
 //! # Clients
 //!
-//! Any `Service<Request<_>>` that is `Clone` and whose errors become a [`BoxError`](tower::BoxError). What has to be put
-//! between it and the layers:
+//! Any `Service<Request<_>>` that is `Clone` and whose errors become a [`BoxError`](tower::BoxError). What has to be
+//! put between it and the layers:
 //!
 //! | client | what it needs |
 //! |---|---|
 //! | [`HttpsClient`](crate::client::HttpsClient) | nothing |
 //! | [`reqwest`], by [`ReqwestClient`](crate::reqwest::ReqwestClient) | nothing, with `build`; without redirects and retries of its own |
 //! | hyper-util's `legacy::Client` | nothing; timeouts, of which it has none |
-//! | a tonic `Channel` | the body of tonic, and absolute URIs outside |
+//! | a tonic `Channel` | the body of tonic, absolute URIs outside, [`OAuthLayer::grpc`](crate::OAuthLayer::grpc) and a [`GrpcClassifier`](crate::retry::GrpcClassifier) |
 //! | an axum `Router` | the body of axum |
 //!
-//! Without an [`OAuthLayer`], whose errors are a `BoxError`, `.map_err(BoxError::from)` goes under [`RetryLayer`] for all of them
-//! but the first.
+//! [`OAuthLayer`]'s errors are a `BoxError`, whatever those of the client are. Without one, a policy for a client whose
+//! errors are of a type of their own needs [`TypedErrors`](crate::retry::TypedErrors); all but the first have such.
 //!
 //! ```no_run
 //! # use tower_oauth2::{OAuthLayer, Token, TokenCache, source_fn};
@@ -120,16 +120,16 @@
 //! use http::{Request, Uri};
 //! use http_body_util::Full;
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-//! use tower::{BoxError, Layer, ServiceBuilder};
+//! use tower::{BoxError, ServiceBuilder};
 //! use tower_oauth2::{
 //!     reqwest::ReqwestClient,
-//!     retry::{ReplayBody, ReplayBodyLayer, RetryLayer, RetryPolicy},
+//!     retry::{GrpcClassifier, ReplayBody, ReplayBodyLayer, RetryLayer, RetryPolicy},
 //! };
 //!
 //! # async fn run() -> Result<(), BoxError> {
 //! # let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
 //! let oauth = OAuthLayer::for_origin("https://api.example.com", tokens)?;
-//! let layers = ServiceBuilder::new().layer(RetryLayer::new(RetryPolicy::new())).layer(oauth);
+//! let layers = ServiceBuilder::new().layer(RetryLayer::new(RetryPolicy::new())).layer(oauth.clone());
 //!
 //! // hyper-util, with a connector of your choice.
 //! let https = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
@@ -141,11 +141,15 @@
 //! let api = layers.clone().service(ReqwestClient::build(reqwest::Client::builder())?);
 //! # is_service::<Full<Bytes>>(api);
 //!
-//! // tonic: its bodies cannot be cloned. Generated clients have `with_origin` too; without it `OAuthLayer` sees a path
-//! // only, and adds no token.
+//! // tonic: its bodies cannot be cloned, and what failed is in `grpc-status`. Generated clients have `with_origin` too;
+//! // without it `OAuthLayer` sees a path only, and adds no token.
 //! let channel = tonic::transport::Endpoint::from_static("https://api.example.com").connect_lazy();
-//! let to_tonic = |request: Request<ReplayBody<_>>| request.map(tonic::body::Body::new);
-//! let api = ReplayBodyLayer::new().layer(layers.clone().map_request(to_tonic).service(channel));
+//! let api = ServiceBuilder::new()
+//!     .layer(ReplayBodyLayer::new())
+//!     .layer(RetryLayer::new(RetryPolicy::new().classifier(GrpcClassifier::new())))
+//!     .layer(oauth.clone().grpc())
+//!     .map_request(|request: Request<ReplayBody<_>>| request.map(tonic::body::Body::new))
+//!     .service(channel);
 //! # is_service::<tonic::body::Body>(api.clone());
 //! let client = tonic::client::Grpc::with_origin(api, Uri::from_static("https://api.example.com"));
 //! # fn is_grpc<T: tonic::client::GrpcService<tonic::body::Body>>(_: tonic::client::Grpc<T>) {}
@@ -162,10 +166,10 @@
 //!
 //! # Bodies
 //!
-//! [`RetryLayer`] wants request bodies that are `Clone`; [`ReplayBodyLayer`] makes any body one. A future with a boxed body
-//! whose error is a `BoxError` is taken by rustc not to be `Send`, with the message that an implementation of `From` or of
-//! `Service` is not general enough, whatever the client. A body whose error is a type of its own, such as that of axum, of
-//! reqwest and of tonic, or a `UnsyncBoxBody<Bytes, std::io::Error>`, has no such trouble.
+//! [`RetryLayer`] wants request bodies that are `Clone`; [`ReplayBodyLayer`] makes any body one. A future with a boxed
+//! body whose error is a `BoxError` is taken by rustc not to be `Send`, with the message that an implementation of
+//! `From` or of `Service` is not general enough, whatever the client. A body whose error is a type of its own, such as
+//! that of axum, of reqwest and of tonic, or a `UnsyncBoxBody<Bytes, std::io::Error>`, has no such trouble.
 //!
 //! ```
 //! # use http::Request;

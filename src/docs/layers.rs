@@ -4,10 +4,10 @@
 //!
 //! # Concurrency limit
 //!
-//! Inside it counts requests that are being sent. With the limit outside of [`OAuthLayer`], a slow issuer uses it up: requests
-//! to other origins wait as well. If the token requests go through the same limit, one place is held by the request that
-//! waits for them, and they get none until [`acquire_timeout`](crate::OAuthLayer::acquire_timeout) has passed. A limit of its own
-//! outside, that is larger, bounds the queue.
+//! Inside it counts requests that are being sent. With the limit outside of [`OAuthLayer`], a slow issuer uses it up:
+//! requests to other origins wait as well. If the token requests go through the same limit, one place is held by the
+//! request that waits for them, and they get none until [`acquire_timeout`](crate::OAuthLayer::acquire_timeout) has
+//! passed. A limit of its own outside, that is larger, bounds the queue.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -39,9 +39,9 @@
 //!
 //! # Rate limit
 //!
-//! Inside it counts attempts, which is what servers count. Outside, a replay goes out beyond the rate. tower's cannot be cloned,
-//! as all layers of this crate need it: put a small buffer around it. A request has its token when it comes to that buffer; if it
-//! queues there for long, the token may be over, and the 401 costs a replay.
+//! Inside it counts attempts, which is what servers count. Outside, a replay goes out beyond the rate. tower's cannot
+//! be cloned, as all layers of this crate need it: put a small buffer around it. A request has its token when it comes
+//! to that buffer; if it queues there for long, the token may be over, and the 401 costs a replay.
 //!
 //! ```
 //! # use std::{future::ready, time::Duration};
@@ -64,14 +64,14 @@
 //!
 //! # Buffer
 //!
-//! Outside of all that waits, so that its queue is bounded by what callers offer, and requests take their token when their turn
-//! has come. A buffer around a client that does not become ready holds its requests for as long: put a timeout or a
-//! [`Deadline`] outside.
+//! Outside of all that waits, so that its queue is bounded by what callers offer, and requests take their token when
+//! their turn has come. A buffer around a client that does not become ready holds its requests for as long: put a
+//! timeout or a [`Deadline`] outside.
 //!
 //! # Load shed
 //!
-//! Outside, around a concurrency limit that says what is too much. A request that was shed is not sent again: it would only
-//! come back sooner.
+//! Outside, around a concurrency limit that says what is too much. A request that was shed is not sent again: it would
+//! only come back sooner.
 //!
 //! ```
 //! # use http::{Request, Response};
@@ -92,9 +92,10 @@
 //!
 //! # Balance
 //!
-//! A balancer's endpoints are services, and each can be a stack. If they are several hosts, each has its own origin: name it
-//! first, then put on the token, which the layer gives to those origins only that it is bound to. The retry layer is outside of the
-//! balancer, so that a replay may go elsewhere; the balancer cannot be cloned, and needs a buffer.
+//! A balancer's endpoints are services, and each can be a stack. If they are several hosts, each has its own origin:
+//! name it first, then put on the token, which the layer gives to those origins only that it is bound to. The retry
+//! layer is outside of the balancer, so that a replay may go elsewhere; the balancer cannot be cloned, and needs a
+//! buffer.
 //!
 //! ```
 //! # use http::{Request, Response, Uri};
@@ -131,27 +132,28 @@
 //! # Ok::<(), BoxError>(())
 //! ```
 //!
-//! One that measures load, such as tower's `PendingRequests`, goes around the endpoint's [`OAuth`](crate::OAuth), and counts who
-//! waits for a token. A balancer keeps all its endpoints ready, also those it does not choose, and with them the places that
-//! they hold: endpoints that share a limit or a buffer need more places than there are endpoints. With fewer, a request that
-//! gave its own place up to wait for a token gets none any more. This is so with everything that comes back to a
-//! service, a retry layer included.
+//! One that measures load, such as tower's `PendingRequests`, goes around the endpoint's [`OAuth`](crate::OAuth), and
+//! counts who waits for a token. A balancer keeps all its endpoints ready, also those it does not choose, and with them
+//! the places that they hold: endpoints that share a limit or a buffer need more places than there are endpoints. With
+//! fewer, a request that gave its own place up to wait for a token gets none any more. This is so with everything that
+//! comes back to a service, a retry layer included.
 //!
 //! # Filter
 //!
-//! Outside of [`RetryLayer`] it is asked once, and sees no token; inside of [`OAuthLayer`] it is asked for each attempt and sees the
-//! request as it is sent. What it turns down is not sent again. tower's `AsyncFilter` holds the readiness of what is inside while
-//! it decides: to fetch a token in one costs a place of every limit, which is why `OAuthLayer` is none.
+//! Outside of [`RetryLayer`] it is asked once, and sees no token; inside of [`OAuthLayer`] it is asked for each attempt
+//! and sees the request as it is sent. What it turns down is not sent again. tower's `AsyncFilter` holds the readiness
+//! of what is inside while it decides: to fetch a token in one costs a place of every limit, which is why `OAuthLayer`
+//! is none.
 //!
 //! # Timeout
 //!
-//! tower's, inside, bounds one attempt. It says nothing of what the server did, so that only what can be repeated is sent
-//! again. Outside it bounds everything. In between it does neither: an attempt that is waiting for its token is taken for
-//! one that may have been processed.
+//! tower's, inside, bounds one attempt. It says nothing of what the server did, so that only what can be repeated is
+//! sent again. Outside it bounds everything. In between it does neither: an attempt that is waiting for its token is
+//! taken for one that may have been processed.
 //!
-//! A [`Deadline`] bounds everything too, and is known to all: no wait is begun that would end after it, so that the caller has the
-//! response at once that a timeout would have taken away. It travels in the request's extensions, which tower-http's redirect
-//! layer drops at another origin: a timeout outside holds there as well.
+//! A [`Deadline`] bounds everything too, and is known to all: no wait is begun that would end after it, so that the
+//! caller has the response at once that a timeout would have taken away. It travels in the request's extensions, which
+//! tower-http's redirect layer drops at another origin: a timeout outside holds there as well.
 //!
 //! tower-http's makes a response instead of an error. Give it 504: that may have been processed, as with tower's. A 429
 //! would say that it was not, and have every POST that times out done twice.
@@ -198,21 +200,21 @@
 //!
 //! # Follow redirect
 //!
-//! Outside of [`RetryLayer`]. Another origin gets no token on either side; back at ours, a hop has one again. tower-http follows
-//! a 307 with a body only if its policy can clone that body, and asks bodies to have a `Default`:
-//! [`ReplayBodyLayer`] goes inside of it. At another origin it drops the request's extensions: the
-//! [`Deadline`], the [`Repeat`](crate::retry::Repeat), and the [`TokenKey`](crate::TokenKey), so that the hop fails if that
-//! origin needs one.
+//! Outside of [`RetryLayer`]. Another origin gets no token on either side; back at ours, a hop has one again.
+//! tower-http follows a 307 with a body only if its policy can clone that body, and asks bodies to have a `Default`:
+//! [`ReplayBodyLayer`] goes inside of it. At another origin it drops the request's extensions: the [`Deadline`], the
+//! [`Repeat`](crate::retry::Repeat), and the [`TokenKey`](crate::TokenKey), so that the hop fails if that origin needs
+//! one.
 //!
 //! # Trace
 //!
-//! Outside there is one span for a request, and what was mended in between is no failure. Inside there is one for each attempt.
-//! It may show headers on either side: the token is marked sensitive.
+//! Outside there is one span for a request, and what was mended in between is no failure. Inside there is one for each
+//! attempt. It may show headers on either side: the token is marked sensitive.
 //!
 //! # Set request id, propagate request id
 //!
-//! Outside, all attempts have one id: the server's log shows that they are one request. Inside, each has its own. The one that
-//! propagates goes inside of the one that sets, and the response has the id of the last attempt.
+//! Outside, all attempts have one id: the server's log shows that they are one request. Inside, each has its own. The
+//! one that propagates goes inside of the one that sets, and the response has the id of the last attempt.
 //!
 //! # Propagate header
 //!
@@ -220,8 +222,9 @@
 //!
 //! # Decompression
 //!
-//! Either side, as far as the layers of this crate are concerned: it keeps marks, asks for `gzip` once for each attempt, and
-//! leaves `Retry-After`. Next to the client, what reads a body further out gets it decompressed. It changes the type of the body.
+//! Either side, as far as the layers of this crate are concerned: it keeps marks, asks for `gzip` once for each
+//! attempt, and leaves `Retry-After`. Next to the client, what reads a body further out gets it decompressed. It
+//! changes the type of the body.
 //!
 //! # `BoxCloneSyncService`
 //!
