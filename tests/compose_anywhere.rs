@@ -86,9 +86,9 @@ async fn a_hanging_issuer_holds_up_its_own_requests_only_and_not_for_ever() {
         let waits = upstream::spawn(&client, get(HERE));
         sleep(millis(10)).await;
         let start = Instant::now();
-        // Whoever may not be held up is not, unless one limit is around all of it.
+        // Whoever need not wait does not, unless one limit is around both.
         client.clone().send(get(ELSEWHERE)).await.unwrap();
-        let holds_a_place = stack.name == "concurrency limit" && stack.place != Place::Inside;
+        let holds_a_place = stack.has_a_limit_outside();
         let waited = Instant::now() - start;
         assert_eq!(waited > secs(2), holds_a_place, "{waited:?}");
         let (after, error) = waits.await.unwrap();
@@ -136,48 +136,41 @@ async fn whenever_requests_are_dropped_the_next_one_is_served() {
 
 type Wrap = fn(Client) -> Client;
 
-/// Where the layer is, of a client in an `OAuthLayer` in a `CooldownLayer` in a `RetryLayer`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    Inside,
-    AroundOAuth,
-    AroundCooldown,
-    Outside,
-    Everywhere,
-}
-
+/// What is around a client, around the `OAuthLayer`, around the `CooldownLayer` and around the `RetryLayer`.
 #[derive(Clone, Copy)]
 struct Combination {
-    name: &'static str,
-    place: Place,
-    wrap: Wrap,
+    around: [Option<(&'static str, Wrap)>; 4],
 }
 
 impl Combination {
     fn build(&self, upstream: &Upstream, issuer: &Issuer) -> Client {
-        let client = self.wrap_at(Place::Inside, upstream.client());
-        let client = self.wrap_at(Place::AroundOAuth, boxed(oauth(issuer), client));
-        let client = self.wrap_at(Place::AroundCooldown, boxed(CooldownLayer::new().seed(1), client));
-        self.wrap_at(Place::Outside, boxed(retry(), client))
+        let wrap = |client: Client, at: usize| self.around[at].map_or(client.clone(), |(_, wrap)| wrap(client));
+        let client = wrap(upstream.client(), 0);
+        let client = wrap(boxed(oauth(issuer), client), 1);
+        let client = wrap(boxed(CooldownLayer::new().seed(1), client), 2);
+        wrap(boxed(retry(), client), 3)
     }
 
-    fn wrap_at(&self, place: Place, client: Client) -> Client {
-        if [place, Place::Everywhere].contains(&self.place) { (self.wrap)(client) } else { client }
+    /// Whether a limit counts requests that wait.
+    fn has_a_limit_outside(&self) -> bool {
+        self.around[1..].iter().flatten().any(|(name, _)| *name == "concurrency limit")
     }
 }
 
+/// Each layer in each place, and in all at once; and all pairs, one inside of everything and the other outside.
 async fn each(test: impl AsyncFn(Combination)) {
-    for (name, wrap) in LAYERS {
-        for place in PLACES {
-            println!("{name}, {place:?}");
-            let test = test(Combination { name, place, wrap });
-            timeout(secs(120), test).await.unwrap_or_else(|_| panic!("{name} {place:?} hangs"));
-        }
+    let mut combinations: Vec<_> = LAYERS.map(|layer| [Some(layer); 4]).into();
+    for layer in LAYERS {
+        combinations.extend((0..4).map(|place| std::array::from_fn(|at| (at == place).then_some(layer))));
+        combinations.extend(LAYERS.map(|outer| [Some(layer), None, None, Some(outer)]));
+    }
+    for around in combinations {
+        let names = around.map(|layer| layer.map(|(name, _)| name));
+        println!("{names:?}");
+        let test = test(Combination { around });
+        timeout(secs(120), test).await.unwrap_or_else(|_| panic!("{names:?} hangs"));
     }
 }
-
-const PLACES: [Place; 5] =
-    [Place::Inside, Place::AroundOAuth, Place::AroundCooldown, Place::Outside, Place::Everywhere];
 
 const LAYERS: [(&str, Wrap); 15] = [
     ("timeout", |client| BoxCloneSyncService::new(Timeout::new(client, secs(30)))),
@@ -189,12 +182,9 @@ const LAYERS: [(&str, Wrap); 15] = [
     ("buffer", |client| BoxCloneSyncService::new(Buffer::new(client, 1))),
     ("load shed", |client| BoxCloneSyncService::new(LoadShed::new(client))),
     ("balance", |client| {
-        let endpoints = [client.clone(), client].map(|client| Constant::new(client, 1));
-        let changes =
-            endpoints.into_iter().enumerate().map(|(key, client)| Ok::<_, Infallible>(Change::Insert(key, client)));
-        // It keeps both ready, and both may be handles to one buffer further in: with one place for both, one would
-        // keep it from the other.
-        BoxCloneSyncService::new(Buffer::new(Balance::new(stream::iter(changes)), 4))
+        // Two handles to one client would keep its only place from each other; see `compose_balance.rs`.
+        let changes = [Ok::<_, Infallible>(Change::Insert(0, Constant::new(client, 1)))];
+        BoxCloneSyncService::new(Buffer::new(Balance::new(stream::iter(changes)), 1))
     }),
     ("filter", |client| {
         BoxCloneSyncService::new(Filter::new(client, |request: Request<_>| Ok::<_, BoxError>(request)))

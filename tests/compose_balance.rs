@@ -29,7 +29,7 @@ use tower::{
     buffer::Buffer,
     discover::Change,
     filter::{AsyncFilterLayer, FilterLayer},
-    limit::ConcurrencyLimitLayer,
+    limit::{ConcurrencyLimit, ConcurrencyLimitLayer},
     load::{CompleteOnResponse, Constant, Load, PendingRequests},
     util::BoxCloneSyncServiceLayer,
 };
@@ -99,14 +99,19 @@ async fn the_load_of_an_endpoint_counts_who_waits_for_a_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_that_share_one_place_keep_it_from_a_request_that_waited() {
+async fn endpoints_that_share_one_place_keep_it_from_a_request_that_comes_back() {
     // A balancer keeps all endpoints ready, also those it does not choose; with them, what readiness holds.
     for (places, hangs) in [(1, true), (3, false)] {
         let shared = Buffer::new(Upstream::new([]), places);
         let layer = oauth(&Issuer::new(secs(100)).latency(secs(1)));
-        let endpoints = [(); 2].map(|()| boxed_client(layer.layer(shared.clone())));
-        let client = balance(endpoints, 8);
-        assert_eq!(timeout(secs(60), client.clone().send(get(HERE))).await.is_err(), hangs, "{places}");
+        let waits_for_a_token = balance([(); 2].map(|()| boxed_client(layer.layer(shared.clone()))), 8);
+
+        let shared = ConcurrencyLimit::new(Upstream::new([Reply::Status(503)]), places);
+        let backs_off = balance([(); 2].map(|()| boxed_client(retry().layer(shared.clone()))), 8);
+
+        for client in [waits_for_a_token, backs_off] {
+            assert_eq!(timeout(secs(60), client.clone().send(get(HERE))).await.is_err(), hangs, "{places}");
+        }
     }
 }
 

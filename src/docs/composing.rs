@@ -73,8 +73,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Most need the four in the middle, a timeout and the client. [`layers`](super::layers) says more of each, and `cargo
-//! run --example compose` has them at work.
+//! Most need the four in the middle, a timeout and the client. [`layers`](super::layers) says more of each, and the
+//! example `compose` has them at work.
 //!
 //! # What decides it
 //!
