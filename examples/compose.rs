@@ -1,4 +1,4 @@
-//! The layers of this crate among those of tower and tower-http, and why in this order.
+//! The layers of this crate among those of tower and tower-http.
 //! `cargo run --example compose`
 
 use std::{error::Error, time::Duration};
@@ -8,12 +8,17 @@ use futures_util::future::try_join_all;
 use http::Request;
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt, buffer::BufferLayer, limit::ConcurrencyLimitLayer, timeout::TimeoutLayer};
-use tower_http::{decompression::DecompressionLayer, follow_redirect::FollowRedirectLayer, trace::TraceLayer};
+use tower_http::{
+    decompression::DecompressionLayer,
+    follow_redirect::FollowRedirectLayer,
+    request_id::{MakeRequestUuid, SetRequestIdLayer},
+    trace::TraceLayer,
+};
 use tower_oauth2::{
     OAuthLayer, TokenCache,
     client::HttpsClient,
     grant::{ClientAuth, ClientCredentials},
-    retry::{RetryLayer, RetryPolicy},
+    retry::{CooldownLayer, RetryLayer, RetryPolicy},
     testing::{Analytics, Faults, Issuer},
 };
 
@@ -31,21 +36,22 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let auth = ClientAuth::basic("test-client", "test-secret");
     let tokens = TokenCache::new(ClientCredentials::new(http.clone(), server.url("/oauth/token"), auth)?);
 
+    // Why in this order, and what goes wrong in another: the guide `docs::composing`.
     let api = ServiceBuilder::new()
-        // One span for what the caller asked, waits and all attempts included.
+        // One id and one span for what the caller asked, waits and all attempts included.
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(TraceLayer::new_for_http())
-        // A queue, and a handle to it that is cheap to clone. Outside of everything that waits, so that it is bounded by
-        // what the caller has to offer; its worker never waits for a token, because `poll_ready` of our layer does not.
+        // A queue, and a handle to it that is cheap to clone.
         .layer(BufferLayer::new(64))
-        // Each hop passes through all that is below: it is retried by itself, and gets a token if, and only if, it goes to
-        // an origin the token is for.
+        // Each hop passes through all that is below.
         .layer(FollowRedirectLayer::new())
         // Outside of the token: what is sent again after a 401 gets a new one.
         .layer(RetryLayer::new(RetryPolicy::default()))
+        // One 429 holds all of these requests back, and not only the one that got it.
+        .layer(CooldownLayer::new())
         .layer(OAuthLayer::for_origin(server.url(""), tokens.clone())?)
-        // Inside of both, so that neither a request that waits for a token nor one that backs off holds a place.
+        // What is being sent: neither a request that waits for a token nor one that backs off counts.
         .layer(ConcurrencyLimitLayer::new(8))
-        // One attempt, from being sent to the head of the response. Outside of the retry layer it would bound them all.
         .layer(TimeoutLayer::new(Duration::from_secs(10)))
         .layer(DecompressionLayer::new())
         .service(http);

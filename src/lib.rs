@@ -75,17 +75,10 @@
 //!
 //! # The order of layers
 //!
-//! | layer | where, and why |
-//! |---|---|
-//! | trace, request id | outermost: they are about what the caller asked for, waits and attempts included |
-//! | buffer | outside of all that waits; it never waits for a token, because `poll_ready` does not |
-//! | follow redirect | outside of `OAuthLayer`: each hop gets a token if it goes to an origin the token is for. Inside none leaks either, but a stranger's 401 would count against the token |
-//! | **`RetryLayer`** | outside of **`OAuthLayer`**: the other way round a replay would carry the refused token |
-//! | concurrency and rate limits | inside: what waits for a token, or backs off, holds no place |
-//! | timeout | inside for one attempt; for the whole outside, or a [`Deadline`] on the request |
-//! | decompression | inside, next to the client |
-//!
-//! `cargo run --example compose` has them all.
+//! From the outside in: what is about the request as the caller made it (trace, request id, buffer, redirects); then
+//! [`RetryLayer`](retry::RetryLayer), [`CooldownLayer`](retry::CooldownLayer) and [`OAuthLayer`], in this order; then what is
+//! about one attempt (limits, timeout, decompression) and the client. [`docs::composing`] has them all, with what goes
+//! wrong in another order, on clients of all kinds.
 //!
 //! # Features
 //!
@@ -138,6 +131,9 @@ pub mod challenge;
 pub mod client;
 pub mod cxone;
 mod deadline;
+// Nothing but documentation: `cargo doc` makes pages of it, and `cargo test --doc` runs it.
+#[cfg(doc)]
+pub mod docs;
 mod encode;
 mod error;
 pub mod future;
