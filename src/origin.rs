@@ -76,7 +76,8 @@ impl fmt::Display for Origin {
     }
 }
 
-fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
+/// Whether it is https, the host as it is written, and the effective port.
+pub(crate) fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     let scheme = uri.scheme()?;
     let https = *scheme == Scheme::HTTPS;
     if !https && *scheme != Scheme::HTTP {

@@ -14,14 +14,17 @@ use tower_oauth2::{
     caches::{self, Tokens},
     challenge::Challenge,
     future::ResponseFuture,
+    genesys::{RetryHintLayer, RetryHintService},
     grant::{
         ClientAuth, ClientCredentials, HttpClient, Metadata, RefreshToken, Secret, TokenEndpoint, TokenExchange,
         TokenRequest,
     },
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
     retry::{
-        Repeat, ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError, RetryLayer, RetryOutcome, RetryPolicy,
-        RetryStats, Stopped, Wait,
+        Cooldown, CooldownError, CooldownLayer, Failure, GrpcClassifier, HttpClassifier, Processed, Repeat, ReplayBody,
+        ReplayBodyLayer, ReplayBodyService, ReplayError, RetryHint, RetryHints, RetryLayer, RetryOutcome, RetryPolicy,
+        RetryStats, Stopped, TypedErrors, Verdict, Wait,
+        cooldown::{self, CooldownStats, Pacing},
     },
     source_fn,
     testing::{Dialect, Issuer, IssuerService, IssuerStats},
@@ -94,6 +97,22 @@ fn what_a_pager_is_made_of_and_makes_is_send_sync_unpin_clone_and_debug() {
     shared::<RetryOutcome>();
     shared::<RetryStats>();
     shared::<Stopped>();
+    shared::<Verdict>();
+    shared::<Failure>();
+    shared::<Processed>();
+    shared::<HttpClassifier>();
+    shared::<GrpcClassifier>();
+    shared::<TypedErrors>();
+    shared::<RetryPolicy<TypedErrors<GrpcClassifier>>>();
+    shared::<RetryHints>();
+    shared::<RetryHint>();
+    shared::<RetryHintLayer>();
+    shared::<RetryHintService<Inner>>();
+    shared::<CooldownLayer>();
+    shared::<Cooldown<Inner>>();
+    shared::<CooldownError>();
+    shared::<CooldownStats>();
+    shared::<Pacing>();
     shared::<ReplayBodyLayer>();
     shared::<ReplayBodyService<Inner>>();
     shared::<ReplayError>();
@@ -118,6 +137,7 @@ fn what_is_used_once_is_send_and_debug() {
     sent::<Builder>();
     sent::<caches::Builder>();
     sent::<ResponseFuture<Inner, ()>>();
+    sent::<cooldown::ResponseFuture<Inner, ()>>();
 }
 
 #[test]
@@ -136,5 +156,6 @@ fn an_error_is_a_box_error() {
     fn boxed<E: std::error::Error + Into<tower::BoxError>>() {}
     boxed::<Error>();
     boxed::<pager::Error>();
+    boxed::<CooldownError>();
     assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
 }

@@ -60,6 +60,7 @@
 mod backoff;
 mod budget;
 mod classify;
+pub mod cooldown;
 mod hints;
 mod limits;
 mod outcome;
@@ -73,6 +74,7 @@ pub use tower::retry::RetryLayer;
 
 pub use self::{
     classify::{Classify, Failure, GrpcClassifier, HttpClassifier, Processed, TypedErrors, Verdict},
+    cooldown::{Cooldown, CooldownError, CooldownLayer},
     hints::{RetryHint, RetryHints},
     outcome::{RetryOutcome, Stopped},
     policy::RetryPolicy,

@@ -25,11 +25,14 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn read(&self) -> RetryStats {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        RetryStats { retries: of(&self.retries), replays: of(&self.replays), given_up: of(&self.given_up) }
+        RetryStats { retries: load(&self.retries), replays: load(&self.replays), given_up: load(&self.given_up) }
     }
 }
 
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+pub(super) fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
