@@ -55,7 +55,7 @@ enum Op {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_copy_does_as_the_model(script in script(), cap in 0..2500_usize, ops in vec(op(), 1..40)) {

@@ -68,7 +68,7 @@ use self::{handle::Replay, shared::Shared, state::Cursor};
 /// use http_body_util::{BodyExt, StreamBody};
 /// use http_body::Frame;
 /// use tower_oauth2::retry::ReplayBody;
-/// # use futures_util::stream;
+/// # use futures_util::{StreamExt, stream};
 /// # use tower::BoxError;
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 ///
@@ -82,7 +82,6 @@ use self::{handle::Replay, shared::Shared, state::Cursor};
 /// assert_eq!(again.into_body().collect().await?.to_bytes(), "one two");
 /// # Ok::<(), BoxError>(()) })?;
 /// # Ok::<(), BoxError>(())
-/// # ; use futures_util::StreamExt;
 /// ```
 pub struct ReplayBody<B> {
     shared: Arc<Shared<B>>,

@@ -22,8 +22,7 @@ pub(super) struct State<B> {
     pub(super) kept: Option<Buffer>,
     /// How often the rest was claimed.
     pub(super) epoch: u64,
-    /// The copy that reads the source, which is the only one that may, until it ends. Past its end only of a body that was
-    /// not kept, which is nobody else's.
+    /// The copy that reads the source, which is the only one that may until it has ended, and for ever if it was not kept.
     pub(super) owner: Option<u64>,
     pub(super) copies: u64,
     /// Wakes the owner, which waits for the source.
@@ -178,9 +177,6 @@ impl<B> State<B> {
             }
         };
         self.source = source.or_else(|| body.take().map(Source::Here)).unwrap_or(Source::Failed(None));
-        if self.kept.is_some() && matches!(self.source, Source::Ended(_)) {
-            self.owner = None;
-        }
         let polled = if superseded { Poll::Ready(Some(Err(ReplayError::SUPERSEDED.into()))) } else { polled };
         Settled { polled, wake: self.waiting.take(), drop: (body, freed, replaced) }
     }

@@ -140,6 +140,18 @@ fn an_error_that_comes_while_the_body_is_claimed_is_told_to_the_next_copy_once()
 }
 
 #[test]
+fn an_error_frees_what_was_kept() {
+    let freed = Arc::new(AtomicUsize::new(0));
+    let frames = [Poll::Ready(Some(Ok(Frame::data(counted(600, &freed))))), broken()];
+    let (first, _second, handle) = pair(Script { frames: frames.into(), ..Script::default() }, 1200);
+    let mut first = first.into_body();
+    assert_eq!(data(poll(&mut first)).len(), 600);
+    assert_eq!((freed.load(SeqCst), check(&handle)), (0, Ok(())));
+    assert!(matches!(poll(&mut first), Poll::Ready(Some(Err(_)))));
+    assert_eq!((freed.load(SeqCst), check(&handle)), (1, Err(Stopped::NotReplayable)));
+}
+
+#[test]
 fn a_body_that_panics_has_failed_and_hangs_nobody() {
     let script = Script::of(["ab"]);
     let hook = Arc::clone(&script.hook);
