@@ -5,11 +5,22 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Uri};
 
 pub use crate::grant::fuzzing::{Asked, endpoint, metadata};
-use crate::origin::Origin;
+use crate::{origin::Origin, retry::RetryHints};
 
 /// As [`RetryPolicy`](crate::retry::RetryPolicy) reads it.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     crate::retry_after::retry_after(headers, now)
+}
+
+/// As [`HttpClassifier`](crate::retry::HttpClassifier) reads what it was told to; and whether the server says not to come
+/// back.
+pub fn retry_hints(hints: &RetryHints, headers: &HeaderMap, now: SystemTime) -> (Option<Duration>, bool) {
+    (hints.read_at(headers, now), hints.forbids(headers))
+}
+
+/// As [`RetryHintLayer`](crate::genesys::RetryHintLayer) reads the body of a 429.
+pub fn genesys_hint(body: &[u8]) -> Option<Duration> {
+    crate::genesys::hint(body)
 }
 
 /// As [`OAuth`](crate::OAuth) reads a 401.

@@ -57,8 +57,9 @@
 //! token. One that is refused while the authorization server fails serves until that can be asked again.
 //!
 //! **What is sent again.** A 401 once, with the new token, whatever the method. Anything else as the table in [`retry`]
-//! says: what the server cannot have acted on, and what may be done twice; four times in all, with full jitter, within
-//! 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it was.
+//! says: what the server cannot have acted on, and what may be done twice; four times in all, six if the server asks for
+//! less, with jitter, within 300 s and a budget; after `Retry-After`, never before it. The last response comes back as it
+//! was.
 //!
 //! **Whose token it is.** That of the one cache; or, with [`TokenCaches`], that of the cache that the [`TokenKey`] of the
 //! request names. A request that does not name one is not sent. (A redirect layer that drops extensions at another origin
@@ -99,8 +100,8 @@
 //!
 //! With [`tracing`](https://docs.rs/tracing), at `debug`: `token refreshed`, `token rejected`, `token invalidated`,
 //! `retrying`, `retrying the token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
-//! (at `debug`, where nothing was tried), `asking for the page again`. Their fields
-//! are numbers, names and errors, never a secret.
+//! (at `debug`, where nothing was tried), `asking for the page again`, and once what is wrong with a stack whose 401s
+//! nobody can cure. Their fields are numbers, names and errors, never a secret.
 //!
 //! # Metrics
 //!

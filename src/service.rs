@@ -38,7 +38,8 @@ use crate::{
 /// * A request with a [`Deadline`] fails at it, wherever it goes, as long as no response has begun.
 /// * No token, no request: the future fails with [`Error`](crate::Error) inside of the [`BoxError`].
 /// * A 401 to a request that carried the token makes the cache drop it, unless the challenge says
-///   `insufficient_scope`, and is marked with [`TokenRejected`](crate::TokenRejected). This service never sends twice.
+///   `insufficient_scope`, and is marked with [`TokenRejected`](crate::TokenRejected); so does gRPC's, if
+///   [it is told](crate::OAuthLayer::grpc). This service never sends twice.
 ///
 /// # Cancellation
 ///

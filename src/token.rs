@@ -38,7 +38,8 @@ struct Inner {
     response: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// Mark on the extensions of a 401 response whose request carried a token of ours.
+/// Mark on the extensions of a 401 response whose request carried a token of ours; or, if
+/// [the layer was told to](crate::OAuthLayer::grpc), of one with `grpc-status: 16`.
 ///
 /// [`OAuth`](crate::OAuth) sets it after it has told the cache; [`RetryPolicy`](crate::retry::RetryPolicy) reads it.
 /// Another authentication layer may set it too, to have its 401 replayed.

@@ -14,14 +14,16 @@ use tower_oauth2::{
     caches::{self, Tokens},
     challenge::Challenge,
     future::ResponseFuture,
+    genesys::{RetryHintLayer, RetryHintService},
     grant::{
         ClientAuth, ClientCredentials, HttpClient, Metadata, RefreshToken, Secret, TokenEndpoint, TokenExchange,
         TokenRequest,
     },
     pager::{self, Continuation, ErrorKind, Items, Page, Pager, Place, Query, RawItem, RawItems, Rule},
     retry::{
-        Cooldown, CooldownError, CooldownLayer, Repeat, ReplayBody, ReplayBodyLayer, ReplayBodyService, ReplayError,
-        RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped, Wait,
+        Cooldown, CooldownError, CooldownLayer, Failure, GrpcClassifier, HttpClassifier, Processed, Repeat, ReplayBody,
+        ReplayBodyLayer, ReplayBodyService, ReplayError, RetryHint, RetryHints, RetryLayer, RetryOutcome, RetryPolicy,
+        RetryStats, Stopped, TypedErrors, Verdict, Wait,
         cooldown::{self, CooldownStats, Pacing},
     },
     source_fn,
@@ -95,6 +97,17 @@ fn what_a_pager_is_made_of_and_makes_is_send_sync_unpin_clone_and_debug() {
     shared::<RetryOutcome>();
     shared::<RetryStats>();
     shared::<Stopped>();
+    shared::<Verdict>();
+    shared::<Failure>();
+    shared::<Processed>();
+    shared::<HttpClassifier>();
+    shared::<GrpcClassifier>();
+    shared::<TypedErrors>();
+    shared::<RetryPolicy<TypedErrors<GrpcClassifier>>>();
+    shared::<RetryHints>();
+    shared::<RetryHint>();
+    shared::<RetryHintLayer>();
+    shared::<RetryHintService<Inner>>();
     shared::<CooldownLayer>();
     shared::<Cooldown<Inner>>();
     shared::<CooldownError>();

@@ -44,7 +44,7 @@ async fn what_the_message_says_is_waited_for() {
             .layer(RetryHintLayer::new())
             .service(api);
         assert_eq!(stack.oneshot(request()).await.unwrap().status(), StatusCode::OK);
-        waits.push(start.elapsed());
+        waits.push(Instant::now() - start);
     }
     // A tenth of it is spread, and tokio's timer rounds up to a millisecond.
     assert!(waits.iter().all(|wait| (42_000..=46_201).contains(&wait.as_millis())), "{waits:?}");
@@ -61,7 +61,7 @@ async fn a_wait_that_is_too_long_is_returned_with_all_of_the_body() {
     let response = stack.oneshot(request()).await.unwrap();
     let outcome = response.extensions().get::<RetryOutcome>().unwrap();
     assert_eq!(outcome.stopped, Stopped::HintTooLong(Duration::from_secs(42)));
-    assert_eq!((response.headers()["x-mine"].to_str().unwrap(), start.elapsed()), ("kept", Duration::ZERO));
+    assert_eq!((response.headers()["x-mine"].to_str().unwrap(), (Instant::now() - start)), ("kept", Duration::ZERO));
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), MESSAGE);
 }
 
@@ -132,12 +132,12 @@ async fn a_body_that_is_too_long_is_left_to_the_caller() {
 async fn a_body_that_stalls_is_waited_for_two_seconds() {
     let start = Instant::now();
     let response = pass(answer(429, Body::stalled(MESSAGE)), RetryHintLayer::new()).await;
-    assert_eq!((start.elapsed().as_secs(), response.extensions().get::<RetryHint>()), (2, None));
+    assert_eq!(((Instant::now() - start).as_secs(), response.extensions().get::<RetryHint>()), (2, None));
     let mut body = response.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), MESSAGE);
     assert!(timeout(Duration::from_secs(9), body.frame()).await.is_err(), "as the one underneath");
     let response = pass(answer(429, Body::stalled("")), RetryHintLayer::new().timeout(Duration::from_secs(7))).await;
-    assert_eq!((start.elapsed().as_secs(), response.extensions().get::<RetryHint>()), (2 + 9 + 7, None));
+    assert_eq!(((Instant::now() - start).as_secs(), response.extensions().get::<RetryHint>()), (2 + 9 + 7, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,7 +93,7 @@ async fn a_stack_that_is_right_says_nothing() {
         // Refused, and refused for what no token mends.
         let token = layer("https://api.example.com");
         send(&right().layer(token.clone()).service(answering(401)), get()).await;
-        send(&right().layer(token.clone()).service(insufficient.clone()), get()).await;
+        send(&right().layer(token.clone()).service(insufficient), get()).await;
         // Elsewhere, and with credentials of one's own: the layer has looked at it, and it is not its token.
         send(&right().layer(layer("https://elsewhere.example.com")).service(answering(401)), get()).await;
         send(&right().layer(token.clone()).service(answering(401)), with_own_credentials()).await;

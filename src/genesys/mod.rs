@@ -26,6 +26,8 @@ mod region;
 mod retry_hint;
 mod tutorial;
 
+#[cfg(fuzzing)]
+pub(crate) use self::retry_hint::hint;
 pub use self::{
     details::ConversationDetails,
     error::explain,

@@ -170,13 +170,14 @@ fn split(field: &str, separator: char) -> impl Iterator<Item = &str> {
 }
 
 fn reset(field: &str, now: SystemTime) -> Option<Duration> {
-    let value = decimal(field, SECOND)?;
-    if value < FIRST_TIME {
+    let whole = field.split('.').next()?.parse().unwrap_or(u64::MAX);
+    let unit = if whole < FIRST_TIME_IN_MS { SECOND } else { MILLI };
+    let value = decimal(field, unit)?;
+    if whole < FIRST_TIME {
         return Some(value);
     }
-    let since_1970 = if value < FIRST_TIME_IN_MS { value } else { decimal(field, MILLI)? };
-    // One that no clock shows is for ever.
-    let at = SystemTime::UNIX_EPOCH.checked_add(since_1970);
+    // A time that no clock shows is for ever.
+    let at = SystemTime::UNIX_EPOCH.checked_add(value);
     Some(at.map_or(Duration::MAX, |at| at.duration_since(now).unwrap_or_default()))
 }
 
@@ -224,8 +225,8 @@ const BLANK: [char; 2] = [' ', '\t'];
 const SECOND: u64 = 1_000_000_000;
 const MILLI: u64 = 1_000_000;
 /// In 2001; as a time to wait it would be 31 years.
-const FIRST_TIME: Duration = Duration::from_secs(1_000_000_000);
-const FIRST_TIME_IN_MS: Duration = Duration::from_secs(1_000_000_000_000);
+const FIRST_TIME: u64 = 1_000_000_000;
+const FIRST_TIME_IN_MS: u64 = 1_000_000_000_000;
 const RETRY_AFTER_MS: [HeaderName; 2] =
     [HeaderName::from_static("retry-after-ms"), HeaderName::from_static("x-ms-retry-after-ms")];
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

@@ -102,6 +102,7 @@ fn a_reset_is_a_wait_or_a_time_whichever_it_can_be() {
         ("60", seconds(60)),
         ("60.25", Some(Duration::from_millis(60_250))),
         ("999999999", seconds(999_999_999)),
+        ("999999999.9999999999", seconds(1_000_000_000)),
         ("1800000042", seconds(42)),
         ("1800000042.5", Some(Duration::from_millis(42_500))),
         ("1800000042500", Some(Duration::from_millis(42_500))),

@@ -26,23 +26,45 @@
 //! this order, by [`Repeat`] on the request's extensions, [`RetryPolicy::repeatable_when`], an `Idempotency-Key` header,
 //! and the method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE, QUERY).
 //!
-//! | outcome | sent again |
-//! |---|---|
-//! | 401 marked as renewable, the first time | at once, any method; counts as no attempt and costs no budget |
-//! | 401 otherwise | no |
-//! | 425, 429 | any method |
-//! | could not connect, `REFUSED_STREAM`, `GOAWAY` before the request | any method |
-//! | 408, 500, 502, 503, 504 | repeatable requests |
-//! | reset, closed, timed out | repeatable requests |
-//! | a certificate that does not fit, a request body that failed, any other status or error | no |
-//! | no token, or a [`Deadline`](crate::Deadline) that passed: an [`Error`](crate::Error) of this crate | no, the token cache has its own back-off |
+//! | outcome | sent again, if repeatable | sent again, if not |
+//! |---|---|---|
+//! | 401 marked as renewable, the first time | at once; counts as no attempt and costs no budget | the same |
+//! | 401 otherwise | no | no |
+//! | 429 | throttled | throttled ([choose](HttpClassifier::too_many_requests)) |
+//! | 503 that says when to come back | throttled | no ([choose](HttpClassifier::busy)) |
+//! | 408, 500, 502, 503, 504 | yes | no |
+//! | 425 | yes | once |
+//! | 403 that is a limit | no ([choose](HttpClassifier::limited_403)) | no (the same) |
+//! | any other status | no | no |
+//! | could not connect; never left the queue; `REFUSED_STREAM`; `GOAWAY` before the request | yes | yes |
+//! | reset, aborted, closed, no whole head, timed out | yes | no |
+//! | a certificate that does not fit, a request body that failed, a URI or an answer that is none, shed load, any other error | no | no |
+//! | no token, or a [`Deadline`](crate::Deadline) that passed: an [`Error`](crate::Error) of this crate | no: the token cache has its own back-off | no |
+//! | a [cool-down](CooldownLayer) that is too long: a [`CooldownError`] | no | no |
 //!
-//! # How long
+//! What a [`ReplayBody`] cannot give back is not sent again at all. Of the errors, those of std, tokio and tower are known; with the
+//! feature `hyper`, those of hyper, of the client in hyper-util and of h2; with `client`, what rustls says of certificates.
+//! They are looked for among all the causes of an error.
 //!
-//! The longer of `Retry-After` and the back-off, plus jitter. A `Retry-After` beyond
-//! [`max_retry_after`](RetryPolicy::max_retry_after), and a wait beyond the deadline, is not begun: the response goes to
-//! the caller now. Nobody knocks earlier than asked. A [`Deadline`](crate::Deadline) of the request bounds the attempts as
-//! well, if an [`OAuthLayer`](crate::OAuthLayer) is under the policy.
+//! All of the table is in [`HttpClassifier`]. To change it, set up another or write one: see [`Classify`]. For gRPC there is
+//! [`GrpcClassifier`].
+//!
+//! # How often, and how long
+//!
+//! | | failed | throttled |
+//! |---|---|---|
+//! | [attempts](RetryPolicy::max_attempts) | 4 | [6](RetryPolicy::max_throttled_attempts), failed ones included |
+//! | [back-off](RetryPolicy::backoff) | random from zero to 200 ms, doubling up to 10 s | [random](RetryPolicy::throttled_backoff) from 500 ms to 1 s, doubling up to 5 s to 10 s |
+//! | price, of a [budget](RetryPolicy::budget_capacity) of 500 that all requests share | 14 | 5 |
+//!
+//! The longer of `Retry-After` and the back-off, plus jitter. Where else an API says when to come back, [`RetryHints`] reads it
+//! if it is told to. A hint beyond [`max_retry_after`](RetryPolicy::max_retry_after), and a wait beyond the
+//! [deadline](RetryPolicy::deadline), is not begun: the response goes to the caller now. Nobody knocks earlier than asked. A
+//! [`Deadline`](crate::Deadline) of the request bounds the attempts as well, if an [`OAuthLayer`](crate::OAuthLayer) is under the
+//! policy.
+//!
+//! Every answer below 500 that is not sent again puts 1 back into the budget, or what the last retry of its request had cost. In
+//! an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
 //!
 //! # Giving up
 //!
@@ -55,7 +77,15 @@
 //! # Errors of the inner service
 //!
 //! The policy looks into errors that are a [`BoxError`](tower::BoxError), as those of [`OAuth`](crate::OAuth) and of all
-//! of tower's own middleware are. Put `map_err(BoxError::from)` under it for a client with another error type.
+//! of tower's own middleware are. Give it [`TypedErrors`] for a client with another error type, or put
+//! `map_err(BoxError::from)` under it.
+//!
+//! # Events
+//!
+//! With tracing. `retrying`, at `debug`: `status` or `error`, `attempt`, `wait`, and `replay` if it was a 401. `giving up`, at
+//! `warn`, or at `debug` where nothing was tried: `status` or `error`, `attempts`, `elapsed`, `stopped`. And once for a policy, at
+//! `warn`, that a 401 came which no [`OAuthLayer`](crate::OAuthLayer) has seen, or saw only after the policy: how the stack has
+//! to be instead.
 
 mod backoff;
 mod budget;

@@ -29,7 +29,7 @@ use crate::{
 ///
 /// Give it to a [`RetryLayer`](super::RetryLayer) *outside* of [`OAuthLayer`](crate::OAuthLayer). It looks into errors that
 /// are a [`BoxError`](tower::BoxError), as those of `OAuthLayer` and of tower's layers are; a client with an error type of
-/// its own needs one line under it:
+/// its own needs one line under it, or [`TypedErrors`](super::TypedErrors):
 ///
 /// ```
 /// # use http::{Request, Response};
@@ -123,13 +123,14 @@ impl<C> RetryPolicy<C> {
     }
 
     /// How long after a request was first sent it may be sent again: a wait that ends later is not begun. Its
-    /// [`Deadline`] counts if it is sooner. Defaults to 300 s; 30 days at the most.
+    /// [`Deadline`](crate::Deadline) counts if it is sooner. Defaults to 300 s; 30 days at the most.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.change(|limits| limits.deadline = deadline.min(30 * DAY))
     }
 
     /// How many retries the requests of this policy may make in a row while nothing succeeds: `capacity` / 14, or
-    /// `capacity` / 5 after a 429. Every success gives back one, or what its last retry had cost. Defaults to 500.
+    /// `capacity` / 5 of those that are throttled. Every answer gives back one, or what its last retry had cost. Defaults
+    /// to 500.
     pub fn budget_capacity(self, capacity: u32) -> Self {
         self.change(|limits| limits.purse = Purse::bucket(capacity))
     }

@@ -17,7 +17,7 @@ use tower_service::Service;
 pub use self::{body::RetryHintBody, future::RetryHintFuture};
 use crate::json;
 
-/// Finds "Retry the request in [n] seconds" in the message of a 429, where it has no `Retry-After`.
+/// Finds "Retry the request in \[n\] seconds" in the message of a 429, where it has no `Retry-After`.
 ///
 /// What it finds it puts into the response's extensions as a [`RetryHint`](crate::retry::RetryHint), which counts as a
 /// `Retry-After` does. It belongs inside of [`RetryLayer`](crate::retry::RetryLayer), and outside of a layer that

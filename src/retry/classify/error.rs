@@ -3,7 +3,10 @@
 use std::{error::Error as StdError, io};
 
 use super::{Failure, Processed, Verdict};
-use crate::causes::{causes, is_untrusted};
+use crate::{
+    causes::{causes, is_untrusted},
+    retry::{cooldown::CooldownError, replay::ReplayError},
+};
 
 /// What one error of the chain knows.
 pub(super) enum Finding {
@@ -25,8 +28,7 @@ pub(super) fn classify(error: &(dyn StdError + 'static)) -> Verdict {
 }
 
 fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
-    // Those of ours have a back-off of their own, and a service that sheds load is not helped by more of it.
-    if error.is::<crate::Error>() || error.is::<tower::load_shed::error::Overloaded>() || is_untrusted(error) {
+    if is_own(error) || error.is::<tower::load_shed::error::Overloaded>() || is_untrusted(error) {
         return Some(Finding::Fatal);
     }
     if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>() {
@@ -44,6 +46,12 @@ fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
     return super::hyper::classify(error);
     #[cfg(not(feature = "hyper"))]
     None
+}
+
+/// Those of ours that stay: the token cache has a back-off of its own, who was told to wait for too long is told so, and a
+/// body that cannot be sent again cannot.
+fn is_own(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<crate::Error>() || error.is::<CooldownError>() || error.is::<ReplayError>()
 }
 
 fn io_error(error: &io::Error) -> Option<Finding> {
