@@ -65,6 +65,33 @@ async fn what_may_pass_is_tried_three_times_and_then_reported() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_second_pause_can_be_longer_than_the_first() {
+    let mut longest = Duration::ZERO;
+    for seed in 0..20 {
+        let (_, calls, took) = ask(seed, |_| async { Ok(answer(503, whole(""))) }).await;
+        assert_eq!(calls, 3);
+        longest = longest.max(took);
+    }
+    assert!(longest > Duration::from_millis(3000), "up to 500 ms, then up to 1 s more: {longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pause_is_begun_that_would_end_too_late() {
+    let late = Duration::from_millis(9200);
+    let (result, calls, took) = ask(1, move |_| async move {
+        sleep(late).await;
+        Ok(answer(503, whole("")))
+    })
+    .await;
+    let error = result.unwrap_err();
+    assert_eq!(
+        (error.status().unwrap().as_u16(), calls, took),
+        (503, 1, late),
+        "what was said, and not that time was up"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_blip_is_not_noticed() {
     for blip in [0, 1, 2] {
         let (result, calls, _) = ask(1, move |call| async move {

@@ -137,6 +137,19 @@ async fn a_slow_server_is_given_ten_seconds_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_several_failures_the_one_that_may_pass_counts() {
+    for passing in 1..=3 {
+        let (log, http) = server(move |_, count| match (count - 1) % 3 + 1 {
+            place if place == passing => answer(503, whole("")),
+            _ => answer(404, whole("")),
+        });
+        let error = Metadata::discover(http, ISSUER).await.unwrap_err();
+        assert!(error.is_transient(), "{passing}: {error}");
+        assert_eq!(log.lock().unwrap().len(), 9, "three places, three times");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_pause_is_begun_that_would_end_too_late() {
     // Three places, each of which breaks off after 3.1 s.
     let (log, http) = server(|_, _| answer(200, Script::of([Step::Sleep(Duration::from_millis(3100)), Step::Break])));

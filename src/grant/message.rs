@@ -87,7 +87,7 @@ impl Message {
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.extend(self.authorization.map(|value| (AUTHORIZATION, value)));
-        (headers, body, self.sent)
+        (headers, Bytes::from_owner(body), self.sent)
     }
 }
 
@@ -159,17 +159,17 @@ fn unescape(text: &str) -> Zeroizing<String> {
     Zeroizing::new(String::from_utf16_lossy(&units))
 }
 
-fn form(pairs: &[(String, Zeroizing<String>)]) -> Bytes {
+fn form(pairs: &[(String, Zeroizing<String>)]) -> Zeroizing<Vec<u8>> {
     // Sized beforehand, as above.
     let room = pairs.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
     let mut form = form_urlencoded::Serializer::new(String::with_capacity(room));
     for (name, value) in pairs {
         form.append_pair(name, value);
     }
-    Bytes::from_owner(Zeroizing::new(form.finish().into_bytes()))
+    Zeroizing::new(form.finish().into_bytes())
 }
 
-fn json(pairs: &[(String, Zeroizing<String>)]) -> Bytes {
+fn json(pairs: &[(String, Zeroizing<String>)]) -> Zeroizing<Vec<u8>> {
     // Sized beforehand, as above: an escape takes six bytes for one at the most.
     let room = pairs.iter().map(|(name, value)| 6 * (name.len() + value.len()) + 6).sum::<usize>() + 2;
     let mut json = Zeroizing::new(Vec::with_capacity(room));
@@ -197,7 +197,7 @@ fn json(pairs: &[(String, Zeroizing<String>)]) -> Bytes {
         json.pop();
     }
     json.push(b'}');
-    Bytes::from_owner(json)
+    json
 }
 
 fn write(json: &mut Vec<u8>, text: &str, after: &str) {
@@ -225,6 +225,16 @@ mod tests {
         assert_eq!(headers[CONTENT_TYPE], "application/json");
         let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(read, serde_json::json!({"a\"b": "c\\d\n\u{e9}\u{1}", "e": "f", "r": ["1", "2"], "g": "h"}));
+    }
+
+    #[test]
+    fn what_is_written_never_outgrows_its_place_and_leaves_no_copy_behind() {
+        let pair = |name: &str, value: &str| (name.to_owned(), Zeroizing::new(value.to_owned()));
+        // What takes most: an escape for every byte.
+        let pairs = [pair("\u{1}", "\u{2}\u{3}"), pair("\u{4}\u{5}", "\u{6}\u{7}\u{e}")];
+        let (form, json) = (form(&pairs), json(&pairs));
+        assert_eq!((form.len(), form.capacity()), (8 * 3 + 3, 8 * 3 + 4));
+        assert_eq!((json.len(), json.capacity()), (8 * 6 + 13, 8 * 6 + 14));
     }
 
     #[test]

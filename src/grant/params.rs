@@ -120,3 +120,28 @@ const SECRETS: [&str; 7] =
     ["actor_token", "assertion", "code", "code_verifier", "password", "refresh_token", "subject_token"];
 const CLIENT: [&str; 4] = ["client_assertion", "client_assertion_type", "client_id", "client_secret"];
 const SETTERS: [&str; 4] = ["audience", "grant_type", "resource", "scope"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_asked_for_if_names_values_and_places_of_secrets_are_the_same() {
+        let of = |name: &str, open: &str, secret: &Secret| {
+            let mut params = Params::default();
+            params.push(name, open);
+            params.set_secret("password", secret.clone());
+            params
+        };
+        let (secret, other) = (Secret::new("one"), Secret::new("one"));
+        let params = of("a", "b", &secret);
+        assert!(params.same_as(&of("a", "b", &secret)));
+        for different in [of("x", "b", &secret), of("a", "x", &secret), of("a", "b", &other), Params::default()] {
+            assert!(!params.same_as(&different) && !different.same_as(&params));
+        }
+        let mut open = Params::default();
+        open.push("a", "b");
+        open.push("password", "one");
+        assert!(!params.same_as(&open));
+    }
+}

@@ -229,9 +229,41 @@ mod tests {
             let source = std::error::Error::source(&error).unwrap().to_string();
             assert!(error.is_transient() && source.contains(problem), "{source}");
         }
+        std::fs::write(&path, vec![b'x'; MAX_FILE]).unwrap();
+        assert_eq!(secret.read().await.unwrap().len(), 65_536, "64 KiB is not too long");
         std::fs::write(&path, b"canary\xff").unwrap();
         let error = secret.read().await.unwrap_err();
         assert!(!format!("{error:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_variable_that_is_empty_is_no_secret() {
+        const NAME: &str = "TOWER_OAUTH2_EMPTY_VARIABLE";
+        if env::var_os(NAME).is_some() {
+            let error = Secret::env(NAME).check("client secret").unwrap_err();
+            assert!(error.is_config() && error.to_string().contains("is empty"), "{error}");
+            return;
+        }
+        // A process cannot safely set one for itself.
+        let this = "grant::secret::tests::a_variable_that_is_empty_is_no_secret";
+        let mut child = std::process::Command::new(env::current_exe().unwrap());
+        let output = child.args(["--exact", this]).env(NAME, "").output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    }
+
+    #[test]
+    fn two_are_the_same_if_they_are_looked_up_in_the_same_place() {
+        let callback = |text: &'static str| Secret::from_fn(move || async move { Ok::<_, BoxError>(text) });
+        let each = || [Secret::new("a"), Secret::env("A"), Secret::file("a"), callback("a")];
+        let (some, others) = (each(), each());
+        let sames = |one: &Secret| others.each_ref().map(|other| one.same_place(other));
+        assert!(some.iter().all(|secret| secret.same_place(&secret.clone())));
+        assert_eq!(sames(&some[0]), [false; 4], "two texts are compared nowhere");
+        assert_eq!(sames(&some[1]), [false, true, false, false]);
+        assert_eq!(sames(&some[2]), [false, false, true, false]);
+        assert_eq!(sames(&some[3]), [false; 4]);
+        assert!(!Secret::env("A").same_place(&Secret::env("B")));
+        assert!(!Secret::file("a").same_place(&Secret::file("b")));
     }
 
     #[test]
