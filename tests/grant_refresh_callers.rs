@@ -55,6 +55,17 @@ async fn a_caller_that_goes_away_at_any_point_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_of_unknown_lifetime_whose_caller_went_away_is_the_next_ones() {
+    let issuer = Issuer::builder().latency(millis(50)).without_expires_in().build();
+    let disk = Disk::slow(millis(50));
+    let grant = signed_in(&issuer, &disk);
+    assert!(timeout(millis(75), grant.token(None)).await.is_err(), "it goes away while the refresh token is kept");
+    sleep(secs(60)).await;
+    grant.token(None).await.unwrap();
+    assert_eq!(issuer.stats().refreshes, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn callers_that_go_away_while_they_queue_hold_nobody_up() {
     let issuer = Issuer::builder().latency(millis(50)).build();
     let disk = Disk::slow(millis(50));

@@ -48,6 +48,18 @@ async fn a_request_that_is_not_answered_in_time_ends_at_its_deadline() {
     }
 }
 
+#[test]
+fn a_deadline_that_has_passed_needs_no_timer() {
+    let inner = service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, BoxError>>());
+    let mut api = layer(&Issuer::new(secs(100))).layer(inner);
+    let mut request = get(ELSEWHERE, None);
+    request.extensions_mut().insert(Deadline::within(std::time::Duration::from_millis(20)));
+    let mut response = pin!(api.call(request));
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let Poll::Ready(Err(error)) = poll_once(response.as_mut()) else { panic!("it is over") };
+    assert_eq!(error.to_string(), "the deadline of the request passed before its answer came");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_deadline_sending_has_no_bound() {
     let hang = Hang::default();

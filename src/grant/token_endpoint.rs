@@ -177,6 +177,13 @@ pub(super) fn absolute(url: &str, what: &str) -> Result<(Uri, Origin), Error> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn its_url_is_what_it_was_given() {
+        let endpoint = TokenEndpoint::new("https://login.example.com/t?a=b").unwrap();
+        assert_eq!(endpoint.url(&ClientAuth::none("id")), "https://login.example.com/t?a=b");
+    }
+
     #[test]
     fn debug_shows_no_query() {
         let endpoint = TokenEndpoint::new("https://login.example.com/token?key=canary").unwrap();

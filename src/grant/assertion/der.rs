@@ -91,8 +91,26 @@ mod tests {
             other[at] = OCTET_STRING;
             assert_eq!(two_integers(&other, 2), None, "another tag at {at}");
         }
-        assert_eq!(two_integers(&[0x30, 0x06, 0x02, 0x01, 0x81, 0x02, 0x01, 0x01], 2), None, "negative");
+        for negative in [0x80, 0x81, 0xff] {
+            assert_eq!(two_integers(&[0x30, 0x06, 0x02, 0x01, negative, 0x02, 0x01, 0x01], 2), None, "{negative}");
+        }
         assert_eq!(two_integers(&[0x30, 0x05, 0x02, 0x00, 0x02, 0x01, 0x01], 2), None, "empty");
+    }
+
+    #[test]
+    fn a_length_has_one_form_only() {
+        let of = |head: &[u8], length: usize| {
+            let input = [&[OCTET_STRING], head, &vec![7; length]].concat();
+            element(&mut &input[..], OCTET_STRING).map(<[u8]>::len)
+        };
+        assert_eq!(of(&[0], 0), Some(0));
+        assert_eq!(of(&[0x7f], 0x7f), Some(0x7f));
+        assert_eq!(of(&[0x81, 0x80], 0x80), Some(0x80));
+        assert_eq!(of(&[0x81, 0xff], 0xff), Some(0xff));
+        assert_eq!(of(&[0x81, 0x7f], 0x7f), None, "the short form would do");
+        assert_eq!(of(&[0x80], 0x80), None, "a length that comes later");
+        assert_eq!(of(&[0x82], 0x82), None);
+        assert_eq!(of(&[0x82, 1, 0], 256), None, "longer than any signature");
     }
 
     #[test]

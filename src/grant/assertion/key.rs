@@ -288,3 +288,22 @@ fn wrong_kind(algorithm: Algorithm) -> Error {
 
 const P256: Curve = Curve { name: "P-256", oid: der::P256, signing: &ECDSA_P256_SHA256_FIXED_SIGNING };
 const P384: Curve = Curve { name: "P-384", oid: der::P384, signing: &ECDSA_P384_SHA384_FIXED_SIGNING };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_wrong_kind_is_told_what_is_needed() {
+        for (algorithm, needed) in [
+            (Algorithm::ES256, "P-256"),
+            (Algorithm::ES384, "P-384"),
+            (Algorithm::EdDSA, "Ed25519"),
+            (Algorithm::RS256, "RSA"),
+            (Algorithm::PS256, "RSA"),
+        ] {
+            let error = wrong_kind(algorithm).to_string();
+            assert!(error.contains(needed) && error.contains(algorithm.as_str()), "{error}");
+        }
+    }
+}

@@ -170,6 +170,32 @@ async fn a_key_service_gets_the_input_of_the_signature_and_its_answer_is_sent() 
 }
 
 #[tokio::test]
+async fn an_assertion_never_outgrows_its_place_and_leaves_no_copy_behind() {
+    for claim in ["", "x", "xx", "xxx"] {
+        let service = Service { algorithm: Algorithm::RS256, answer: Ok(vec![7; 512]), asked: Arc::default() };
+        let assertion = ClientAssertion::new(service).claim("more", claim).unwrap();
+        let jwt = assertion.make("id", TOKEN_URL, Some(ISSUER)).await.unwrap();
+        let text: usize = jwt.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap().len()).sum();
+        assert_eq!(jwt.capacity(), text * 4 / 3 + 16);
+    }
+}
+
+#[tokio::test]
+async fn a_key_service_that_names_no_key_sends_no_key_id() {
+    struct Nameless;
+    impl SignAssertion for Nameless {
+        fn algorithm(&self) -> Algorithm {
+            Algorithm::RS256
+        }
+        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Error> {
+            Ok(vec![7; 256])
+        }
+    }
+    let jwt = ClientAssertion::new(Nameless).make("id", TOKEN_URL, Some(ISSUER)).await.unwrap();
+    assert_eq!(parts(&jwt).0, json!({"alg": "RS256", "typ": "JWT"}), "2048 bits are enough");
+}
+
+#[tokio::test]
 async fn the_error_of_a_key_service_is_the_cause_and_not_a_verdict_on_the_client() {
     for error in [Error::transient("the service is down"), Error::permanent("no such key")] {
         let answer = Err(error.clone());
@@ -188,11 +214,14 @@ async fn a_signature_that_no_server_could_verify_is_not_sent() {
         (Algorithm::ES384, 64, "not DER"),
         (Algorithm::EdDSA, 0, "has 64"),
         (Algorithm::RS256, 128, "2048 bits"),
+        (Algorithm::RS256, 255, "2048 bits"),
         (Algorithm::HS512, 32, "has 64"),
     ] {
         let service = Service { algorithm, answer: Ok(vec![7; length]), asked: Arc::default() };
         let error = ClientAssertion::new(service).make("id", TOKEN_URL, Some(ISSUER)).await.unwrap_err();
         assert!(error.is_config() && error.to_string().contains(hint), "{error}");
+        let is_ecdsa = matches!(algorithm, Algorithm::ES256 | Algorithm::ES384);
+        assert_eq!(error.to_string().contains("DER"), is_ecdsa, "{error}");
     }
 }
 
@@ -327,6 +356,8 @@ fn debug_shows_settings_and_no_secret() {
     assert!(!shown.contains("canary") && !shown.contains("nWGxne"), "{shown}");
     let assertion = ClientAssertion::with_client_secret(Algorithm::HS256).unwrap();
     assert!(format!("{assertion:?}").contains("HS256"));
+    let key = format!("{:?}", okp().with_key_id("k1"));
+    assert!(key.contains("SigningKey") && key.contains("EdDSA") && key.contains("k1"), "{key}");
 }
 
 #[test]
