@@ -23,7 +23,7 @@ async fn a_batch_over_several_windows_gets_no_429_with_pacing_and_many_without()
     // Four windows of 10 s, each with its rounding, margin and spread.
     assert!((secs(30)..secs(65)).contains(&none.took), "{none:?}");
     let many = batch(CooldownLayer::new().seed(1), 20).await;
-    assert!(many.refused >= 50, "{many:?}");
+    assert!(many.refused >= 40, "{many:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,7 @@ fn a_crowd_that_is_answered_alike_is_told_of_once() {
     let news = (0..500).filter(|n| table.hold(key, 5 * SECOND, start + Duration::from_millis(*n), 8)).count();
     assert_eq!(news, 1);
     assert_eq!(table.held(key, start).unwrap().until, start + Duration::from_millis(5_499), "and all count");
+    assert!(!table.hold(key, 5 * SECOND, start + Duration::from_millis(500), 8), "within the spread of the release");
     assert!(table.hold(key, 5 * SECOND, start + Duration::from_millis(501), 8), "notably longer");
     assert!(table.hold(key, SECOND, start + 60 * SECOND, 8), "a new one");
 }
