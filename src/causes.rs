@@ -18,12 +18,12 @@ pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item
 /// Whether the other side could not show that it is who it should be: not a connection that failed, but one that must not
 /// be.
 pub(crate) fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "reqwest"))]
     let untrusted = matches!(
         error.downcast_ref::<rustls::Error>(),
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
     );
-    #[cfg(not(feature = "client"))]
+    #[cfg(not(any(feature = "client", feature = "reqwest")))]
     let untrusted = {
         let _only_rustls_says_so = error;
         false

@@ -98,6 +98,7 @@
 //! | `hyper` | [`retry`] knows the errors of hyper, of the client in hyper-util, and of h2; brings no TLS |
 //! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
 //! | `metrics` | counters, histograms and gauges of every cache; see [below](#metrics) |
+//! | `reqwest` | [`ReqwestClient`](mod@reqwest): reqwest under the layers; [`retry`] knows its errors |
 //! | `testing` | [`testing`]: an authorization server and an analytics API, in process, to test clients with |
 //!
 //! # Events
@@ -152,6 +153,9 @@ mod min_ttl;
 mod origin;
 pub mod pager;
 mod repeat;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub mod reqwest;
 pub mod retry;
 mod retry_after;
 mod service;

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -20,7 +22,8 @@ use rustls::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
-use tower_oauth2::testing::Analytics;
+use tower::{BoxError, Service};
+use tower_oauth2::testing::{self, Analytics};
 
 /// Stops when it is dropped.
 pub(crate) struct TlsServer {
@@ -35,6 +38,15 @@ pub(crate) struct TlsServer {
 impl TlsServer {
     /// On 127.0.0.1, with a certificate for `name`, speaking the protocols of `alpn`.
     pub(crate) async fn start(analytics: &Analytics, name: &str, alpn: &[&str]) -> Self {
+        Self::serve(analytics.service_with_issuer(), name, alpn).await
+    }
+
+    /// The same with any service.
+    pub(crate) async fn serve<S>(service: S, name: &str, alpn: &[&str]) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<testing::Body>, Error = BoxError> + Clone + Send + 'static,
+        S::Future: Send,
+    {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -49,8 +61,7 @@ impl TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (acceptor, service, count) =
-            (TlsAcceptor::from(Arc::new(config)), analytics.service_with_issuer(), Arc::clone(&connections));
+        let (acceptor, service, count) = (TlsAcceptor::from(Arc::new(config)), service, Arc::clone(&connections));
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

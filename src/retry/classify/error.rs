@@ -37,6 +37,11 @@ fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return io_error(error);
     }
+    // Its own time limits, which it has no public type for.
+    #[cfg(feature = "reqwest")]
+    if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout) {
+        return Some(Finding::Failed(Processed::Maybe));
+    }
     #[cfg(feature = "hyper")]
     return super::hyper::classify(error);
     #[cfg(not(feature = "hyper"))]

@@ -9,6 +9,10 @@ pub(super) fn classify(error: &(dyn StdError + 'static)) -> Option<Finding> {
         return error.is_connect().then_some(Finding::Failed(Processed::No));
     }
     if let Some(error) = error.downcast_ref::<h2::Error>() {
+        // Reset by this side, and not by h2: the request body failed, and would again.
+        if error.is_reset() && !error.is_remote() && !error.is_library() {
+            return Some(Finding::Fatal);
+        }
         return Some(Finding::Failed(http2(error)));
     }
     let error = error.downcast_ref::<hyper::Error>()?;
