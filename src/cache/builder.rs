@@ -58,8 +58,9 @@ impl Builder {
         self
     }
 
-    /// The least time between two token requests that a 401 forced. In between, a token that is refused right after it
-    /// came stays, and the 401 goes to the caller; right after is within this time, and within half its life.
+    /// The least time between two refusals that force a token request. In between, a token that is refused right after it
+    /// came stays, and the 401 goes to the caller; right after is within this time, and within half its life. The token
+    /// request itself may have to wait for [`min_interval`](Self::min_interval), so that two can be closer by that much.
     /// Defaults to 10 s; 100 ms at the least, one hour at the most.
     pub fn flap_interval(mut self, interval: Duration) -> Self {
         self.rules.flap_interval = interval.clamp(Duration::from_millis(100), HOUR);
