@@ -15,10 +15,12 @@ use crate::{
 ///
 /// # Where in the stack
 ///
-/// Inside [`RetryLayer`](crate::retry::RetryLayer), so that a replay comes by here again and gets the new token.
-/// Timeouts for one attempt belong inside it, so that the wait for a token does not count. A redirect layer belongs
-/// outside: each hop then comes by here. One inside keeps the token to its origin as well, if it removes credentials as
-/// tower-http's does, but the 401 of a stranger that it was sent to would count as a refusal of the token.
+/// Inside of [`RetryLayer`](crate::retry::RetryLayer), so that a replay comes by here again and gets the new token; outside
+/// of what bounds one attempt, such as timeouts and concurrency limits, so that the wait for a token is none of it.
+#[cfg_attr(
+    doc,
+    doc = "[`docs::composing`](crate::docs::composing) has all layers, and what goes wrong in another order."
+)]
 ///
 /// # Tokens
 ///
@@ -127,7 +129,8 @@ impl OAuthLayer {
     /// Takes `grpc-status: 16` (`UNAUTHENTICATED`) for a 401, whatever the status of the response, if it is in its head: a
     /// server that fails at once sends it there ("trailers-only"). Costs a request one allocation. Off by default.
     ///
-    /// To have the call sent again with the new token, give the policy a
+    /// The requests need absolute URIs, as everywhere here: a tonic client has them with `with_origin`. To have the call sent
+    /// again with the new token, give the policy a
     /// [`GrpcClassifier`](crate::retry::GrpcClassifier).
     pub fn grpc(mut self) -> Self {
         Arc::make_mut(&mut self.binding).grpc = true;
