@@ -380,7 +380,12 @@ impl Model {
         }
         let read = if self.kept { copy.at } else { self.bytes };
         let (lower, exact) = self.script.hint(self.bytes);
-        let (lower, exact) = if self.end == End::Ended { (0, true) } else { (lower, exact) };
+        let (lower, exact) = match self.end {
+            // Or HTTP/1.1 would have no place for them.
+            End::Ended if self.kept && self.script.trailers() => (0, matches!(self.script.hint, Hint::Exact)),
+            End::Ended => (0, true),
+            _ => (lower, exact),
+        };
         let lower = (lower + self.bytes - read) as u64;
         (lower, exact.then_some(lower))
     }

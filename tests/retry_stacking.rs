@@ -19,7 +19,7 @@ use tower_oauth2::{
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 const INSIDE_OUT: &str = "a 401 came by a RetryLayer before it came to the OAuthLayer, which is outside of it: put the RetryLayer outside, or no request is sent again with a new token";
-const UNSEEN: &str = "a request without credentials was answered with a 401, and no OAuthLayer has seen it: put one inside of the RetryLayer, with nothing in between that drops the extensions of responses";
+const UNSEEN: &str = "a request without credentials was answered with a 401, and no OAuthLayer has seen it: if it should have had a token, put one inside of the RetryLayer, with nothing in between that drops the extensions of responses; and if it is gRPC, set OAuthLayer::grpc";
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_layer_inside_is_told_of_once() {

@@ -63,8 +63,8 @@
 //! [`Deadline`](crate::Deadline) of the request bounds the attempts as well, if an [`OAuthLayer`](crate::OAuthLayer) is under the
 //! policy.
 //!
-//! Every answer below 500 that is not sent again puts 1 back into the budget, or what the last retry of its request had cost. In
-//! an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
+//! Every answer below 500 that is none of these failures puts 1 back into the budget, or what the last retry of its request had
+//! cost. In an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
 //!
 //! # Giving up
 //!

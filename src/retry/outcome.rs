@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Response extension: the request failed in a way that another attempt might mend, and was not sent again.
+/// Response extension: the request failed in a way that another attempt, or another token, might mend, and was not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryOutcome {

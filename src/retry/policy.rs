@@ -49,6 +49,10 @@ use crate::{
 ///
 /// Clones share the limits, the budget and the counters.
 ///
+/// # Panics
+///
+/// Where there is something to wait for: outside of a tokio runtime with its timer on.
+///
 /// # Cancellation
 ///
 /// Dropping the response future ends the wait, or the attempt under way.
@@ -184,8 +188,9 @@ impl<C> RetryPolicy<C> {
         // Who has credentials of its own needs no layer; or it is the layer that put them there, and will see the mark.
         if !request.headers().contains_key(AUTHORIZATION) && mark.is_first() {
             warn!(
-                "a request without credentials was answered with a 401, and no OAuthLayer has seen it: \
-                 put one inside of the RetryLayer, with nothing in between that drops the extensions of responses"
+                "a request without credentials was answered with a 401, and no OAuthLayer has seen it: if it should have had a \
+                 token, put one inside of the RetryLayer, with nothing in between that drops the extensions of responses; \
+                 and if it is gRPC, set OAuthLayer::grpc"
             );
         }
         response.extensions_mut().insert(mark);
@@ -240,8 +245,7 @@ where
                 count(&counters.given_up);
                 let elapsed = now.saturating_duration_since(self.session.started.unwrap_or(now));
                 // Where nothing was tried, it is an answer like any other.
-                let untried = matches!(stopped, Stopped::NotRepeatable | Stopped::Unauthorized) && attempts == 1;
-                if untried {
+                if attempts == 1 {
                     debug!(status, error, attempts, ?elapsed, ?stopped, "giving up");
                 } else {
                     warn!(status, error, attempts, ?elapsed, ?stopped, "giving up");

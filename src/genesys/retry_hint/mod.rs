@@ -20,8 +20,9 @@ use crate::json;
 /// Finds "Retry the request in \[n\] seconds" in the message of a 429, where it has no `Retry-After`.
 ///
 /// What it finds it puts into the response's extensions as a [`RetryHint`](crate::retry::RetryHint), which counts as a
-/// `Retry-After` does. It belongs inside of [`RetryLayer`](crate::retry::RetryLayer), and outside of a layer that
-/// decompresses. Other responses, and a 429 with a `Retry-After`, pass through untouched; the body of a 429 without one is
+/// `Retry-After` does. It belongs inside of [`RetryLayer`](crate::retry::RetryLayer),
+/// [`CooldownLayer`](crate::retry::CooldownLayer), which would not hear of it, and [`OAuthLayer`](crate::OAuthLayer), which bounds
+/// its reading by the request's [`Deadline`](crate::Deadline); and outside of a layer that decompresses. Other responses, and a 429 with a `Retry-After`, pass through untouched; the body of a 429 without one is
 /// read, and handed on whole.
 ///
 /// ```

@@ -5,7 +5,6 @@ use std::error::Error as StdError;
 use http::{HeaderName, Response, StatusCode};
 
 use super::{Classify, HttpClassifier, Verdict};
-use crate::retry::hints::RetryHints;
 
 /// [`HttpClassifier`] for gRPC, which says what failed in `grpc-status`.
 ///
@@ -45,12 +44,14 @@ pub struct GrpcClassifier {
 impl GrpcClassifier {
     /// With an [`HttpClassifier`] that reads `Retry-After` and `grpc-retry-pushback-ms`.
     pub fn new() -> Self {
-        Self::with(HttpClassifier::new().hints(RetryHints::new().grpc_pushback()))
+        Self::with(HttpClassifier::new())
     }
 
-    /// With this for everything that gRPC says nothing about, and for where a response says when to come back.
+    /// With this for everything that gRPC says nothing about, and for where else a response says when to come back. Its
+    /// [`too_many_requests`](HttpClassifier::too_many_requests) is for `RESOURCE_EXHAUSTED` as well, which some servers say only
+    /// after they have begun: with [`Processed::Maybe`](super::Processed::Maybe) only repeatable calls are sent again then.
     pub fn with(http: HttpClassifier) -> Self {
-        Self { http }
+        Self { http: http.grpc() }
     }
 
     /// What the head of a response says.

@@ -31,6 +31,7 @@ pub struct HttpClassifier {
     too_many_requests: Processed,
     busy: Processed,
     limited_403: bool,
+    grpc: bool,
 }
 
 // === impl HttpClassifier ===
@@ -39,7 +40,7 @@ impl HttpClassifier {
     /// As the table says.
     pub fn new() -> Self {
         let hints = RetryHints::new();
-        Self { hints, too_many_requests: Processed::No, busy: Processed::Maybe, limited_403: false }
+        Self { hints, too_many_requests: Processed::No, busy: Processed::Maybe, limited_403: false, grpc: false }
     }
 
     /// Where a response says when to come back. Defaults to `Retry-After` only.
@@ -66,7 +67,12 @@ impl HttpClassifier {
     /// do; and reads [`X-RateLimit-Reset`](RetryHints::rate_limit_reset). Off by default: a 403 is an answer.
     pub fn limited_403(mut self) -> Self {
         self.limited_403 = true;
-        self.hints = self.hints.rate_limit_reset();
+        self
+    }
+
+    /// Reads the pushback of gRPC, whatever hints were set or will be.
+    pub(super) fn grpc(mut self) -> Self {
+        self.grpc = true;
         self
     }
 
@@ -104,10 +110,17 @@ impl HttpClassifier {
     }
 
     fn hint<R>(&self, response: &Response<R>) -> Option<Duration> {
-        if self.hints.forbids(response.headers()) {
+        let mut hints = self.hints.clone();
+        if self.limited_403 {
+            hints = hints.rate_limit_reset();
+        }
+        if self.grpc {
+            hints = hints.grpc_pushback();
+        }
+        if hints.forbids(response.headers()) {
             return Some(Duration::MAX);
         }
-        self.hints.of(response, SystemTime::now())
+        hints.of(response, SystemTime::now())
     }
 }
 

@@ -110,7 +110,11 @@ impl Config {
 
     /// For how long a server wants to be left alone, if it does.
     fn asks_for<R>(&self, response: &Response<R>) -> Option<Duration> {
-        let hint = || self.hints.of(response, SystemTime::now()).filter(|hint| !hint.is_zero());
+        let hint = || {
+            let hints = self.hints.clone();
+            let hints = if self.grpc { hints.grpc_pushback() } else { hints };
+            hints.of(response, SystemTime::now()).filter(|hint| !hint.is_zero())
+        };
         match response.status() {
             StatusCode::TOO_MANY_REQUESTS => Some(hint().unwrap_or(self.unhinted)),
             StatusCode::SERVICE_UNAVAILABLE => hint(),

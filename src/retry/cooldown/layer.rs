@@ -94,10 +94,7 @@ impl CooldownLayer {
     /// 503, and reads `grpc-retry-pushback-ms`. Off by default: a server may mean by the first that one message was too large,
     /// for which others need not wait.
     pub fn grpc(self) -> Self {
-        self.change(|config| {
-            config.grpc = true;
-            config.hints = config.hints.clone().grpc_pushback();
-        })
+        self.change(|config| config.grpc = true)
     }
 
     /// Keeps requests within the limit that the server tells, so that no 429 is provoked. Off by default.

@@ -81,7 +81,7 @@ impl Window {
             }
             if pacing.is_little(known.left, known.limit) {
                 at = known.next.max(now);
-                if !can_wait(at) {
+                if at > now && !can_wait(at) {
                     return Turn::Wait(Hold { until: at, spread: Duration::ZERO, cause: Cause::Paced });
                 }
                 known.next = at + known.ends.saturating_duration_since(at) / known.left;
@@ -124,6 +124,8 @@ impl Window {
     pub(super) fn give_back(&mut self, ticket: Ticket) {
         if let Some(known) = self.known.as_mut().filter(|_| ticket.mark.window == self.serial) {
             known.left = known.left.saturating_add(1).min(known.limit);
+            // Or nobody could go before all those who have given up would have gone.
+            known.next = known.next.min(ticket.at);
         }
     }
 

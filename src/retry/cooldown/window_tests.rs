@@ -31,6 +31,34 @@ fn mark(turn: Turn) -> Option<Mark> {
 }
 
 #[test]
+fn a_place_that_is_free_now_needs_no_patience() {
+    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(1.0), Instant::now());
+    let first = mark(window.ask(start, &pacing, None, |_| true));
+    window.read(start, &pacing, first, told(5, 60));
+    assert!(matches!(window.ask(start, &pacing, None, |_| false), Turn::Go(_)));
+    assert!(matches!(window.ask(start, &pacing, None, |_| false), Turn::Wait(_)), "the next place is a while off");
+}
+
+#[test]
+fn those_who_give_up_leave_the_line_where_they_found_it() {
+    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(1.0), Instant::now());
+    let first = mark(window.ask(start, &pacing, None, |_| true));
+    window.read(start, &pacing, first, told(5, 60));
+    assert!(matches!(window.ask(start, &pacing, None, |_| true), Turn::Go(_)));
+    let tickets: Vec<_> = (0..4)
+        .map(|_| match window.ask(start, &pacing, None, |_| true) {
+            Turn::At(ticket) => ticket,
+            turn => panic!("{turn:?}"),
+        })
+        .collect();
+    for ticket in &tickets {
+        window.give_back(*ticket);
+    }
+    let Turn::At(next) = window.ask(start, &pacing, None, |_| true) else { panic!("it has a place") };
+    assert_eq!(next.at, tickets[0].at, "and not at the end of the window");
+}
+
+#[test]
 fn what_is_left_is_spread_over_the_rest_of_the_window() {
     let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(0.5), Instant::now());
     let first = mark(window.ask(start, &pacing, None, |_| true));

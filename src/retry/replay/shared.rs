@@ -37,10 +37,12 @@ impl<B> Shared<B> {
         B: Body,
     {
         let rest = body.size_hint();
+        let sized = rest.exact().is_some();
         let source = if body.is_end_stream() { Source::Ended(None) } else { Source::Here(Box::pin(body)) };
         let state = State {
             source,
             rest,
+            sized,
             kept: Some(Buffer::default()),
             epoch: 0,
             owner: None,

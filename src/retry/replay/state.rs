@@ -18,6 +18,8 @@ pub(super) struct State<B> {
     pub(super) source: Source<B>,
     /// Of the source, when it was here last.
     pub(super) rest: SizeHint,
+    /// Whether it said at first how long it is.
+    pub(super) sized: bool,
     /// All that was read of it, unless that was too much.
     pub(super) kept: Option<Buffer>,
     /// How often the rest was claimed.
@@ -100,6 +102,12 @@ impl<B> State<B> {
             Source::Failed(_) => return SizeHint::default(),
         };
         match &self.kept {
+            Some(kept) if matches!(self.source, Source::Ended(Some(_))) && !self.sized => {
+                // HTTP/1.1 has no trailers after a body whose length it was told.
+                let mut hint = SizeHint::new();
+                hint.set_lower((kept.len() - cursor.read) as u64);
+                hint
+            }
             Some(kept) => plus(rest, kept.len() - cursor.read),
             None if self.owner == Some(cursor.id) => plus(rest, 0),
             None => SizeHint::default(),
@@ -146,7 +154,7 @@ impl<B> State<B> {
     /// Takes the source back from the copy that polled it.
     pub(super) fn settle(&mut self, cursor: &mut Cursor, pulled: Pulled<B>, cap: usize, waker: &Waker) -> Settled<B> {
         let Pulled { polled, body, rest, ended } = pulled;
-        self.rest = rest;
+        let missing = mem::replace(&mut self.rest, rest).lower();
         // If somebody has decided meanwhile to send it again, this is for the next copy, and promised to it.
         let superseded = cursor.begin(self.epoch) < self.epoch;
         let room = if superseded { u64::MAX } else { cap as u64 };
@@ -157,6 +165,11 @@ impl<B> State<B> {
             Poll::Pending => {
                 replaced = park(&mut self.reading, waker);
                 (None, Poll::Pending)
+            }
+            Poll::Ready(None) if missing > 0 => {
+                // Shorter than it said, which the one who sends it notices, and would not with the replay.
+                freed = self.kept.take();
+                (Some(Source::Failed(None)), Poll::Ready(None))
             }
             Poll::Ready(None) => (Some(Source::Ended(None)), Poll::Ready(None)),
             Poll::Ready(Some(Err(error))) => {

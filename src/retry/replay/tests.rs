@@ -33,6 +33,41 @@ struct Script {
     hint: u64,
 }
 
+/// A server would take the replay for whole.
+#[test]
+fn a_body_that_is_shorter_than_it_said_is_not_sent_again() {
+    let frames = [Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"short"))))), Poll::Ready(None)];
+    let (first, second, handle) = pair(Script { frames: frames.into(), hint: 10, ..Script::default() }, 100);
+    let mut first = spawn(first.into_body());
+    assert_eq!(data(first.enter(|cx, body| body.poll_frame(cx))), "short");
+    assert!(check(&handle).is_ok());
+    assert!(matches!(first.enter(|cx, body| body.poll_frame(cx)), Poll::Ready(None)));
+    assert_eq!(check(&handle).unwrap_err(), Stopped::NotReplayable);
+    assert!(
+        spawn(second.into_body())
+            .enter(|cx, body| body.poll_frame(cx))
+            .map(Option::unwrap)
+            .map(|end| end.is_err())
+            .is_ready()
+    );
+}
+
+/// HTTP/1.1 sends a body of known length without them.
+#[test]
+fn trailers_keep_the_length_of_a_replay_unsaid_if_it_was() {
+    let frames = || {
+        let trailers = Frame::trailers(HeaderMap::new());
+        [Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"abc"))))), Poll::Ready(Some(Ok(trailers)))].into()
+    };
+    let (first, second, _) = pair(Script { frames: frames(), ..Script::default() }, 100);
+    let mut first = spawn(first.into_body());
+    for _ in 0..2 {
+        assert!(first.enter(|cx, body| body.poll_frame(cx)).is_ready());
+    }
+    let hint = second.body().size_hint();
+    assert_eq!((hint.lower(), hint.upper()), (3, None));
+}
+
 #[test]
 fn a_claim_wakes_the_older_copy_and_takes_the_rest_from_it() {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
