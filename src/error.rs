@@ -168,6 +168,11 @@ impl Error {
         Self::new(Kind::Config(problem.into()))
     }
 
+    /// Whether what it is about was on its way already.
+    pub(crate) fn is_sent(&self) -> bool {
+        matches!(self.inner.kind, Kind::Deadline { sent: true })
+    }
+
     /// `sent` says whether this attempt was.
     pub(crate) fn deadline(sent: bool) -> Self {
         Self::new(Kind::Deadline { sent }).with_transient(true)

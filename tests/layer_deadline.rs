@@ -49,6 +49,7 @@ async fn a_request_that_is_not_answered_in_time_ends_at_its_deadline() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "there is no runtime, and that is the point")]
 fn a_deadline_that_has_passed_needs_no_timer() {
     let inner = service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, BoxError>>());
     let mut api = layer(&Issuer::new(secs(100))).layer(inner);

@@ -22,7 +22,10 @@ use tower::{
     },
     service_fn,
 };
-use tower_oauth2::retry::{RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped};
+use tower_oauth2::{
+    Error,
+    retry::{RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped},
+};
 
 #[tokio::test(start_paused = true)]
 async fn four_attempts_are_made_with_a_doubling_back_off() {
@@ -143,6 +146,38 @@ async fn a_retry_that_succeeds_gets_its_cost_back() {
     for _ in 0..20 {
         assert_eq!(send(&policy, failing_once(429)).await.unwrap().status(), StatusCode::OK);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_not_sent_costs_nothing() {
+    // Enough for one.
+    let policy = RetryPolicy::new().budget_capacity(14);
+    let slow = policy.clone().backoff(Duration::from_secs(200), Duration::from_secs(200));
+    for _ in 0..3 {
+        let gone = tokio::time::timeout(Duration::ZERO, send(&slow, always(503).0)).await;
+        assert!(gone.is_err(), "in its wait");
+    }
+    let kept_back = |error: fn() -> BoxError| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        Api::new(service_fn(move |_: Request<&'static str>| {
+            let first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+            async move { if first { Ok(answer(503)) } else { Err(error()) } }
+        }))
+    };
+    for _ in 0..3 {
+        let error = send(&policy, kept_back(|| Error::transient("no token").into())).await.unwrap_err();
+        assert!(Error::find(error.as_ref()).is_some());
+    }
+    let (api, times) = always(503);
+    send(&policy, api).await.unwrap();
+    assert_eq!(times.lock().unwrap().len(), 2, "the budget is as it was");
+
+    // What was sent is paid for.
+    let policy = RetryPolicy::new().budget_capacity(14);
+    assert!(send(&policy, kept_back(|| "some other error".into())).await.is_err());
+    let (api, times) = always(503);
+    send(&policy, api).await.unwrap();
+    assert_eq!(times.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

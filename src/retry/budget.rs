@@ -43,6 +43,13 @@ impl Purse {
         }
     }
 
+    /// The retry that was paid for is not made. Other budgets have no way to take it back.
+    pub(super) fn refund(&self, cost: u32) {
+        if let Self::Bucket(bucket) = self {
+            bucket.give(cost);
+        }
+    }
+
     /// A request succeeded, after its last retry had cost `spent`.
     pub(super) fn give(&self, spent: u32) {
         match self {

@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) sent: u32,
     /// What the last retry cost.
     pub(super) spent: u32,
+    /// The same, until its outcome is known.
+    pub(super) unsent: u32,
     failed: u32,
     throttled: u32,
     /// Whether it was sent again for a failure that allows that once.
@@ -118,8 +120,9 @@ impl Limits {
             return Err(Stopped::Budget);
         }
         // An upload that still runs may have outgrown what is kept since then.
-        replay::claim(request.extensions()).inspect_err(|_| self.purse.give(cost))?;
+        replay::claim(request.extensions()).inspect_err(|_| self.purse.refund(cost))?;
         session.spent = cost;
+        session.unsent = cost;
         session.once |= failure.is_once();
         Ok(at)
     }

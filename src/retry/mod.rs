@@ -64,7 +64,7 @@
 //! policy.
 //!
 //! Every answer below 500 that is none of these failures puts 1 back into the budget, or what the last retry of its request had
-//! cost. In an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
+//! cost. A retry that is not sent after all costs nothing. In an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
 //!
 //! # Giving up
 //!

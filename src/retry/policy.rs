@@ -1,7 +1,7 @@
 //! The policy: what an outcome means, then the limits.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -14,9 +14,9 @@ use tracing::{debug, field, warn};
 use super::{
     backoff::Curve,
     budget::Purse,
-    classify::{Classify, HttpClassifier, Verdict},
+    classify::{Classify, HttpClassifier, Verdict, is_unsent},
     limits::{Limits, Session},
-    outcome::{RetryOutcome, Stopped},
+    outcome::RetryOutcome,
     stats::{Counters, RetryStats, count},
     wait::Wait,
 };
@@ -133,8 +133,9 @@ impl<C> RetryPolicy<C> {
     }
 
     /// How many retries the requests of this policy may make in a row while nothing succeeds: `capacity` / 14, or
-    /// `capacity` / 5 of those that are throttled. Every answer gives back one, or what its last retry had cost. Defaults
-    /// to 500.
+    /// `capacity` / 5 of those that are throttled. Every answer that is no failure gives back one, or what its last retry had
+    /// cost; a retry that is not sent after all, because the caller has gone away or a layer underneath keeps it back, costs
+    /// nothing. Defaults to 500.
     pub fn budget_capacity(self, capacity: u32) -> Self {
         self.change(|limits| limits.purse = Purse::bucket(capacity))
     }
@@ -218,6 +219,7 @@ where
 
     fn retry(&mut self, request: &mut Request<B>, result: &mut Result<Response<R>, E>) -> Option<Wait> {
         self.session.sent += 1;
+        let unsent = mem::take(&mut self.session.unsent);
         let Config { classifier, limits, counters, .. } = &*self.config;
         let verdict = classifier.classify(result.as_ref());
         let now = Instant::now();
@@ -226,7 +228,13 @@ where
                 limits.purse.give(self.session.spent);
                 return None;
             }
-            Verdict::Fatal => return None,
+            Verdict::Fatal => {
+                let error = result.as_ref().err().and_then(|error| classifier.loggable(error));
+                if error.is_some_and(is_unsent) {
+                    limits.purse.refund(unsent);
+                }
+                return None;
+            }
             Verdict::Unauthorized { renewable } => limits.replay(&mut self.session, request, renewable, now),
             Verdict::Failed(failure) => limits.retry(&mut self.session, request, failure, now),
         };
@@ -239,7 +247,7 @@ where
                 let wait = at.saturating_duration_since(now);
                 count(if replay { &counters.replays } else { &counters.retries });
                 debug!(status, error, replay, attempt = attempts, ?wait, "retrying");
-                Some(Wait::until(at, now))
+                Some(Wait::until(at, now, &limits.purse, self.session.unsent))
             }
             Err(stopped) => {
                 count(&counters.given_up);

@@ -27,6 +27,13 @@ pub(super) fn classify(error: &(dyn StdError + 'static)) -> Verdict {
     found.map_or(Verdict::Fatal, |processed| Verdict::Failed(Failure::new(processed)))
 }
 
+/// Whether the layers underneath have kept the request back.
+pub(in crate::retry) fn is_unsent(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| {
+        cause.is::<CooldownError>() || cause.downcast_ref::<crate::Error>().is_some_and(|error| !error.is_sent())
+    })
+}
+
 fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
     if is_own(error) || error.is::<tower::load_shed::error::Overloaded>() || is_untrusted(error) {
         return Some(Finding::Fatal);

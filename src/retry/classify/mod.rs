@@ -11,6 +11,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use http::Response;
 
+pub(super) use self::error::is_unsent;
 pub use self::{grpc::GrpcClassifier, status::HttpClassifier, typed::TypedErrors};
 
 /// Says what an outcome means: what a [`RetryPolicy`](super::RetryPolicy) asks after every attempt, before it looks at its
