@@ -155,7 +155,7 @@ fn rate_limit(field: &str) -> Option<Duration> {
 }
 
 /// At each `separator` that is not within quotes.
-fn split(field: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(super) fn split(field: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     field.split(move |character| {
         let inside = quoted;

@@ -127,7 +127,8 @@ impl<C> RetryPolicy<C> {
     }
 
     /// How long after a request was first sent it may be sent again: a wait that ends later is not begun. Its
-    /// [`Deadline`](crate::Deadline) counts if it is sooner. Defaults to 300 s; 30 days at the most.
+    /// [`Deadline`](crate::Deadline) counts if it is sooner, and bounds what the layers underneath wait for as well, which this
+    /// does not. Defaults to 300 s; 30 days at the most.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.change(|limits| limits.deadline = deadline.min(30 * DAY))
     }

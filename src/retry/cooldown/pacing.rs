@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 
-use crate::retry_after::server_time;
+use crate::{retry::hints::split, retry_after::server_time};
 
 /// Keeps requests within the rate limit that the server tells with every answer, so that the 429 is not provoked in the
 /// first place; for [`CooldownLayer::pace`](super::CooldownLayer::pace).
@@ -124,10 +124,9 @@ impl Pacing {
 /// Of `"name";r=1;t=2, "other";r=3;t=4`, that with the least left; with the longest to go, if several have.
 fn tightest(headers: &HeaderMap) -> Option<(u32, Option<u32>, u64)> {
     let fields = headers.get_all("ratelimit").iter().filter_map(|field| field.to_str().ok());
-    let limits = fields.flat_map(|field| field.split(',')).filter_map(|limit| {
-        // A name with a comma in it falls apart here; what its last part says is right all the same.
+    let limits = fields.flat_map(|field| split(field, ',')).filter_map(|limit| {
         let parameter = |name: &str| {
-            let mut parameters = limit.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
+            let mut parameters = split(limit, ';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
             number(parameters.find(|(found, _)| *found == name)?.1)
         };
         Some((saturating(parameter("r")?), parameter("t")?))
@@ -204,6 +203,7 @@ mod tests {
             Some((0, None, 4))
         );
         assert_eq!(read(&pacing, &[("ratelimit", r#""a, b";r=1;t=2"#)]), Some((1, None, 2)));
+        assert_eq!(read(&pacing, &[("ratelimit", r#""a;r=0;t=99, x";r=5;t=10"#)]), Some((5, None, 10)));
         let earlier = [("ratelimit-remaining", "7"), ("ratelimit-reset", "8")];
         assert_eq!(read(&pacing, &earlier), Some((7, None, 8)));
         assert_eq!(read(&pacing, &[earlier[0], earlier[1], ("ratelimit-limit", "9")]), Some((7, Some(9), 8)));

@@ -119,7 +119,7 @@ impl Table {
             until: now,
             spread: Duration::ZERO,
             told: now,
-            window: Window::default(),
+            window: Window::new(),
         })
     }
 }

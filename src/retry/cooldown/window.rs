@@ -1,6 +1,9 @@
 //! How requests share what a server says is left of its rate limit. Pure: every method takes `now`.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -10,12 +13,14 @@ use super::{
 };
 
 /// A window of one server's limit, as far as it is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
-    /// Counts the windows.
+    /// Of all windows there ever were: no ticket of one that was forgotten is good for another.
     serial: u64,
     /// How many may be sent, or were, in this one.
     issued: u64,
+    /// Those of them that were not sent after all.
+    returned: Vec<u64>,
     known: Option<Known>,
 }
 
@@ -59,6 +64,10 @@ pub(super) enum Turn {
 // === impl Window ===
 
 impl Window {
+    pub(super) fn new() -> Self {
+        Self { serial: next_serial(), issued: 0, returned: Vec::new(), known: None }
+    }
+
     pub(super) fn ends(&self) -> Option<Instant> {
         self.known.as_ref().map(|known| known.ends)
     }
@@ -99,12 +108,15 @@ impl Window {
         let ends = now + length;
         // Those that were issued after the one that is answered: the server has most likely not counted them.
         let counted = mark.filter(|mark| mark.window == self.serial).map_or(0, |mark| mark.index);
-        let on_their_way = u32::try_from(self.issued.saturating_sub(counted)).unwrap_or(u32::MAX);
+        self.returned.retain(|index| *index > counted);
+        let on_their_way = self.issued.saturating_sub(counted).saturating_sub(self.returned.len() as u64);
+        let on_their_way = u32::try_from(on_their_way).unwrap_or(u32::MAX);
+        let is_old = mark.is_some_and(|mark| mark.window != self.serial);
         let left = reading.left.saturating_sub(on_their_way);
         let limit = |before: u32| reading.limit.unwrap_or(before).max(reading.left).max(1);
         match &mut self.known {
             // A late answer from the window before.
-            Some(known) if known.assumed && ends <= known.since + TOLERANCE => {}
+            Some(known) if known.assumed && (is_old || ends <= known.since + TOLERANCE) => {}
             Some(known) if !known.assumed && ends + TOLERANCE < known.ends => {}
             Some(known) if !known.assumed && ends <= known.ends + TOLERANCE => {
                 known.ends = known.ends.max(ends);
@@ -115,6 +127,8 @@ impl Window {
                 let before = known.as_ref().map_or(0, |known| known.limit);
                 let at_most = known.as_ref().filter(|known| known.assumed).map_or(u32::MAX, |known| known.left);
                 let left = left.min(at_most);
+                // One that was first heard of near its end is shorter than the next.
+                let length = known.as_ref().map_or(length, |known| known.length.max(length));
                 *known =
                     Some(Known { since: now, ends, length, limit: limit(before), left, next: now, assumed: false });
             }
@@ -122,7 +136,15 @@ impl Window {
     }
 
     pub(super) fn give_back(&mut self, ticket: Ticket) {
-        if let Some(known) = self.known.as_mut().filter(|_| ticket.mark.window == self.serial) {
+        if ticket.mark.window != self.serial {
+            return;
+        }
+        if ticket.mark.index == self.issued {
+            self.issued -= 1;
+        } else if self.returned.len() < MAX_RETURNED {
+            self.returned.push(ticket.mark.index);
+        }
+        if let Some(known) = &mut self.known {
             known.left = known.left.saturating_add(1).min(known.limit);
             // Or nobody could go before all those who have given up would have gone.
             known.next = known.next.min(ticket.at);
@@ -133,8 +155,9 @@ impl Window {
     /// any more.
     fn roll(&mut self, now: Instant) {
         let Some(known) = self.known.as_mut().filter(|known| known.ends <= now) else { return };
-        self.serial += 1;
+        self.serial = next_serial();
         self.issued = 0;
+        self.returned.clear();
         if known.assumed {
             self.known = None;
         } else {
@@ -143,6 +166,14 @@ impl Window {
         }
     }
 }
+
+fn next_serial() -> u64 {
+    static SERIALS: AtomicU64 = AtomicU64::new(0);
+    SERIALS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// More than these are taken to be on their way until the next answer, which is too few places at the most.
+const MAX_RETURNED: usize = 1024;
 
 /// Ends of one window as two answers tell them differ by as much: by rounding to seconds, and by how long the answers took.
 const TOLERANCE: Duration = Duration::from_secs(2);

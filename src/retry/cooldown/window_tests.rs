@@ -32,7 +32,7 @@ fn mark(turn: Turn) -> Option<Mark> {
 
 #[test]
 fn a_place_that_is_free_now_needs_no_patience() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(1.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(1.0), Instant::now());
     let first = mark(window.ask(start, &pacing, None, |_| true));
     window.read(start, &pacing, first, told(5, 60));
     assert!(matches!(window.ask(start, &pacing, None, |_| false), Turn::Go(_)));
@@ -41,7 +41,7 @@ fn a_place_that_is_free_now_needs_no_patience() {
 
 #[test]
 fn those_who_give_up_leave_the_line_where_they_found_it() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(1.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(1.0), Instant::now());
     let first = mark(window.ask(start, &pacing, None, |_| true));
     window.read(start, &pacing, first, told(5, 60));
     assert!(matches!(window.ask(start, &pacing, None, |_| true), Turn::Go(_)));
@@ -59,8 +59,51 @@ fn those_who_give_up_leave_the_line_where_they_found_it() {
 }
 
 #[test]
+fn what_was_given_back_is_not_on_its_way() {
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(0.0), Instant::now());
+    let first = mark(window.ask(start, &pacing, None, |_| true));
+    let tickets: Vec<_> = (0..4)
+        .map(|_| match window.ask(start, &pacing, None, |_| true) {
+            Turn::Go(Some(ticket)) => ticket,
+            turn => panic!("{turn:?}"),
+        })
+        .collect();
+    for at in [1, 3, 0] {
+        window.give_back(tickets[at]);
+    }
+    // One of four is on its way, whichever.
+    window.read(start, &pacing, first, told(3, 60));
+    assert_eq!(go(&mut window, &pacing, start).0, 2);
+}
+
+#[test]
+fn a_window_that_was_heard_of_at_its_end_says_little_of_how_long_the_next_is() {
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(0.0), Instant::now());
+    let first = mark(window.ask(start, &pacing, None, |_| true));
+    window.read(start, &pacing, first, told(9, 59));
+    let second = mark(window.ask(start + 60 * SECOND, &pacing, None, |_| true));
+    window.read(start + 112 * SECOND, &pacing, second, told(9, 7));
+    assert_eq!(window.ends(), Some(start + 120 * SECOND));
+    let _next = window.ask(start + 121 * SECOND, &pacing, None, |_| true);
+    assert_eq!(window.ends(), Some(start + 180 * SECOND + SECOND), "a minute again");
+}
+
+#[test]
+fn a_late_answer_from_the_window_before_blocks_none() {
+    let pacing = Pacing::genesys().spread_below(0.0).margin(5 * SECOND);
+    let (mut window, start) = (Window::new(), Instant::now());
+    let first = mark(window.ask(start, &pacing, None, |_| true));
+    window.read(start, &pacing, first, told(9, 60));
+    let late = mark(window.ask(start + SECOND, &pacing, None, |_| true));
+    let now = start + 66 * SECOND;
+    assert!(matches!(window.ask(now, &pacing, None, |_| true), Turn::Go(_)));
+    window.read(now, &pacing, late, told(0, 1));
+    assert!(matches!(window.ask(now, &pacing, None, |_| true), Turn::Go(_)));
+}
+
+#[test]
 fn what_is_left_is_spread_over_the_rest_of_the_window() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(0.5), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(0.5), Instant::now());
     let first = mark(window.ask(start, &pacing, None, |_| true));
     window.read(start, &pacing, first, told(9, 59));
     // Four at once, then five over the minute that is left, with its second of margin.
@@ -80,7 +123,7 @@ fn what_is_left_is_spread_over_the_rest_of_the_window() {
 
 #[test]
 fn those_on_their_way_are_taken_off_and_those_before_are_not() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(0.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(0.0), Instant::now());
     let marks: Vec<_> = (0..4).map(|_| mark(window.ask(start, &pacing, None, |_| true))).collect();
     window.read(start, &pacing, marks[0], told(9, 9));
     assert_eq!(window.known.as_ref().unwrap().left, 6, "three are on their way");
@@ -94,7 +137,7 @@ fn those_on_their_way_are_taken_off_and_those_before_are_not() {
 
 #[test]
 fn the_next_window_is_taken_to_be_like_the_last_until_an_answer_tells() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(0.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(0.0), Instant::now());
     window.read(start, &pacing, None, told(0, 59));
     assert_eq!(go(&mut window, &pacing, start).0, 0);
     assert_eq!(go(&mut window, &pacing, start + 59 * SECOND).0, 0, "the margin");
@@ -111,7 +154,7 @@ fn the_next_window_is_taken_to_be_like_the_last_until_an_answer_tells() {
 
 #[test]
 fn if_no_answer_tells_in_a_whole_window_nothing_is_known() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys(), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys(), Instant::now());
     window.read(start, &pacing, None, told(0, 9));
     let Turn::Go(Some(_)) = window.ask(start + 10 * SECOND, &pacing, None, |_| true) else { panic!() };
     assert!(window.ends().is_some());
@@ -121,7 +164,7 @@ fn if_no_answer_tells_in_a_whole_window_nothing_is_known() {
 
 #[test]
 fn a_window_that_begins_sooner_than_thought_is_believed_and_a_late_answer_is_not() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(0.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(0.0), Instant::now());
     window.read(start, &pacing, None, told(0, 10));
     window.read(start + 5 * SECOND, &pacing, None, told(8, 60));
     assert_eq!(window.ends(), Some(start + 66 * SECOND));
@@ -132,7 +175,7 @@ fn a_window_that_begins_sooner_than_thought_is_believed_and_a_late_answer_is_not
 
 #[test]
 fn a_place_in_the_line_is_kept_given_back_and_over_with_its_window() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(1.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(1.0), Instant::now());
     window.read(start, &pacing, None, told(2, 9));
     let Turn::Go(_) = window.ask(start, &pacing, None, |_| true) else { panic!() };
     let Turn::At(ticket) = window.ask(start, &pacing, None, |_| true) else { panic!() };
@@ -151,7 +194,7 @@ fn a_place_in_the_line_is_kept_given_back_and_over_with_its_window() {
 
 #[test]
 fn who_cannot_wait_takes_no_place() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys().spread_below(1.0), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys().spread_below(1.0), Instant::now());
     window.read(start, &pacing, None, told(3, 9));
     let Turn::Go(_) = window.ask(start, &pacing, None, |_| true) else { panic!() };
     let Turn::Wait(hold) = window.ask(start, &pacing, None, |_| false) else { panic!() };
@@ -161,7 +204,7 @@ fn who_cannot_wait_takes_no_place() {
 
 #[test]
 fn a_limit_of_none_at_all_lets_one_through_in_each_window() {
-    let (mut window, pacing, start) = (Window::default(), Pacing::genesys(), Instant::now());
+    let (mut window, pacing, start) = (Window::new(), Pacing::genesys(), Instant::now());
     window.read(start, &pacing, None, Reading { left: 0, limit: Some(0), reset: SECOND });
     assert_eq!(go(&mut window, &pacing, start).0, 0);
     assert_eq!(go(&mut window, &pacing, start + 2 * SECOND).0, 1);
@@ -178,7 +221,7 @@ proptest! {
         gaps in proptest::collection::vec(0..3_000_u64, 20..200),
     ) {
         let millis = Duration::from_millis;
-        let (mut window, pacing, start) = (Window::default(), Pacing::genesys(), Instant::now());
+        let (mut window, pacing, start) = (Window::new(), Pacing::genesys(), Instant::now());
         let length = Duration::from_secs(seconds);
         let mut server = (start, 0_u32);
         let mut now = start;

@@ -76,7 +76,7 @@ pub(super) struct Pulled<B> {
 pub(super) struct Settled<B> {
     pub(super) polled: Polled,
     pub(super) wake: Option<Waker>,
-    pub(super) drop: (Option<Pin<Box<B>>>, Option<Buffer>, Option<Waker>),
+    pub(super) drop: (Option<Pin<Box<B>>>, Option<Buffer>, Option<Waker>, Option<Polled>),
 }
 
 // === impl State ===
@@ -190,8 +190,12 @@ impl<B> State<B> {
             }
         };
         self.source = source.or_else(|| body.take().map(Source::Here)).unwrap_or(Source::Failed(None));
-        let polled = if superseded { Poll::Ready(Some(Err(ReplayError::SUPERSEDED.into()))) } else { polled };
-        Settled { polled, wake: self.waiting.take(), drop: (body, freed, replaced) }
+        let (polled, passed_on) = if superseded {
+            (Poll::Ready(Some(Err(ReplayError::SUPERSEDED.into()))), Some(polled))
+        } else {
+            (polled, None)
+        };
+        Settled { polled, wake: self.waiting.take(), drop: (body, freed, replaced, passed_on) }
     }
 
     /// The source will not be back. What was kept is given back, to be dropped.
