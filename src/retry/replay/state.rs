@@ -64,6 +64,8 @@ pub(super) enum Step<B> {
 
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
+type Leftovers<B> = (Option<Pin<Box<B>>>, Option<Buffer>, Option<Waker>, Option<Polled>);
+
 /// What came of polling the source.
 pub(super) struct Pulled<B> {
     pub(super) polled: Polled,
@@ -76,7 +78,7 @@ pub(super) struct Pulled<B> {
 pub(super) struct Settled<B> {
     pub(super) polled: Polled,
     pub(super) wake: Option<Waker>,
-    pub(super) drop: (Option<Pin<Box<B>>>, Option<Buffer>, Option<Waker>, Option<Polled>),
+    pub(super) drop: Leftovers<B>,
 }
 
 // === impl State ===
