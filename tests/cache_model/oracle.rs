@@ -33,6 +33,8 @@ pub(crate) struct Oracle {
     last_ask: u64,
     /// The last request that ended has failed.
     failing: bool,
+    /// Or one that had been given up for dead, of which it is open whether it counts.
+    perhaps_failing: bool,
     /// Somebody has reason to ask.
     launch: Option<Launch>,
     /// One, unless it is open which failure counts.
@@ -141,6 +143,7 @@ impl Oracle {
             under_way: Vec::new(),
             last_ask: 0,
             failing: false,
+            perhaps_failing: false,
             launch: None,
             cooling: Vec::new(),
             sure: true,
@@ -263,6 +266,7 @@ impl Oracle {
 
     fn forget_failures(&mut self) {
         self.failing = false;
+        self.perhaps_failing = false;
         self.cooling.clear();
         self.sure = true;
         (self.transient, self.permanent) = <_>::default();

@@ -151,11 +151,12 @@ impl Oracle {
         };
         // The source failed, and is asked again: what is refused meanwhile serves on if it fails once more.
         let failed = self.failing && !cooling.0;
+        let perhaps_failed = (self.failing || self.perhaps_failing) && !cooling.0;
         let under_way = self.under_way.iter().any(|ask| !self.is_dead(ask, at));
         let launching = self.launching(at);
         let (surely, perhaps) =
             (under_way || launching.is_some_and(|launch| launch.must.is_some()), launching.is_some());
-        if renewable && valid && failed && (surely || perhaps) && !dropped {
+        if renewable && valid && perhaps_failed && (surely || perhaps) && !dropped {
             self.makeshift = true;
             return Ok(());
         }

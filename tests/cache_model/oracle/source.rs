@@ -61,7 +61,8 @@ impl Oracle {
             Reply::Failed { .. } if dead && self.last_ask > ask => self.supersede(at, dead),
             Reply::Failed { fault, transient, retry_after } => {
                 self.counts.failed += 1;
-                self.failing = true;
+                self.failing |= !dead;
+                self.perhaps_failing |= dead;
                 let cooling = self.cool(*fault, *transient, *retry_after, (ended.at, at), dead);
                 if dead {
                     self.late_failures += 1;
