@@ -99,7 +99,7 @@
 //! [`TokenCache::events`] has what happens to the token, to act on.
 //!
 //! With [`tracing`](https://docs.rs/tracing), at `debug`: `token refreshed`, `token rejected`, `token invalidated`,
-//! `retrying`, `retrying the token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
+//! `retrying`, `cooling down`, `retrying the token request`; at `warn`: `token refresh failed, cooling down`, `giving up`
 //! (at `debug`, where nothing was tried), `asking for the page again`, and once what is wrong with a stack whose 401s
 //! nobody can cure. Their fields are numbers, names and errors, never a secret.
 //!
@@ -132,6 +132,7 @@ pub mod challenge;
 pub mod client;
 pub mod cxone;
 mod deadline;
+mod decimal;
 // Nothing but documentation: `cargo doc` makes pages of it, and `cargo test --doc` runs it.
 #[cfg(doc)]
 pub mod docs;
@@ -148,6 +149,7 @@ mod layer;
 mod min_ttl;
 mod origin;
 pub mod pager;
+mod readiness;
 mod repeat;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
@@ -162,6 +164,7 @@ mod stacking;
 pub mod testing;
 mod text;
 mod token;
+mod token_key;
 
 pub use self::{
     cache::TokenCache,

@@ -7,13 +7,16 @@ use http::{
     header::{DATE, RETRY_AFTER},
 };
 
-/// How long the server asks to be left alone: delta-seconds or HTTP-date. The longest, if it says more than one thing; a
-/// date in the past is zero.
+use crate::decimal::{SECOND, decimal};
+
+/// How long the server asks to be left alone: delta-seconds or HTTP-date. The longest, if it says more than one thing, in
+/// fields of their own or in one that a proxy has joined (`60, 60`); a date in the past is zero. Seconds with a fraction,
+/// which the RFC does not know and servers send, are rounded up: to take them for nothing would be to come early.
 ///
 /// A date is the server's, and so is the time it is measured from, the response's `Date`: clocks differ. `now` counts if
 /// there is none.
 ///
-/// `None` if there is no such field, or it is neither: a sign, a fraction, a unit or anything else around the number.
+/// `None` if there is no such field, or it is neither: a sign, a unit or anything else around the number.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let now = server_time(headers).unwrap_or(now);
     let fields = headers.get_all(RETRY_AFTER).iter();
@@ -26,12 +29,10 @@ pub(crate) fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
 }
 
 fn parse(field: &str, now: SystemTime) -> Option<Duration> {
-    if !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Only too many digits can be wrong with it, and then it is for ever.
-        return Some(field.parse().map_or(Duration::MAX, Duration::from_secs));
+    if let Ok(date) = httpdate::parse_http_date(field) {
+        return Some(date.duration_since(now).unwrap_or_default());
     }
-    let date = httpdate::parse_http_date(field).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    field.split(',').filter_map(|seconds| decimal(seconds.trim_matches([' ', '\t']), SECOND)).max()
 }
 
 #[cfg(test)]
@@ -60,6 +61,18 @@ mod tests {
     }
 
     #[test]
+    fn what_servers_and_proxies_make_of_seconds_is_read_and_never_cut_short() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "64.5".parse().unwrap());
+        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_millis(64_500)));
+        assert_eq!(after(&["60, 60"]), Some(60));
+        assert_eq!(after(&["1 ,\t30,2"]), Some(30));
+        assert_eq!(after(&["7, soon"]), Some(7));
+        assert_eq!(after(&["1", "2, 40.25"]), Some(40));
+        assert_eq!(after(&["1, Sat, 21 Nov 2026 12:01:30 GMT"]), Some(1), "no list of dates");
+    }
+
+    #[test]
     fn a_date_is_measured_with_the_clock_that_set_it() {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, "Sat, 21 Nov 2026 12:00:20 GMT".parse().unwrap());
@@ -72,7 +85,9 @@ mod tests {
     #[test]
     fn anything_else_is_as_if_absent() {
         assert_eq!(after(&[]), None);
-        for bad in ["", "+1", "-1", "1.5", "5 seconds", "soon", "0x10", "1e3", "Sat, 21 Nov 2026"] {
+        for bad in
+            ["", ",", " , ", "+1", "-1", "1.", ".5", "1.5.", "5 seconds", "soon", "0x10", "1e3", "Sat, 21 Nov 2026"]
+        {
             assert_eq!(after(&[bad]), None, "{bad}");
         }
     }

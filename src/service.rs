@@ -20,6 +20,7 @@ use crate::{
     future::{Demand, ResponseFuture, Waiting},
     min_ttl::MinTtl,
     origin::Origin,
+    readiness,
 };
 
 /// Puts a bearer token on requests; made by [`OAuthLayer`](crate::OAuthLayer), which has an example.
@@ -100,16 +101,6 @@ impl<S> OAuth<S> {
     }
 }
 
-impl<S: Clone> OAuth<S> {
-    /// Drops the service that was made ready: a concurrency limit would otherwise count a request that is not sent, or that
-    /// waits for the issuer. What stays, and what is returned, are clones that nobody has polled yet.
-    fn give_up_readiness(&mut self) -> S {
-        let clone = self.inner.clone();
-        drop(mem::replace(&mut self.inner, clone.clone()));
-        clone
-    }
-}
-
 impl<S, B, R> Service<Request<B>> for OAuth<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -127,7 +118,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let deadline = request.extensions().get().map(Deadline::instant);
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.give_up_readiness();
+            readiness::give_up(&mut self.inner);
             return ResponseFuture::refused(Error::deadline(false));
         }
         if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
@@ -137,7 +128,7 @@ where
         let tokens = match self.binding.tokens.choose(request.extensions()) {
             Ok(tokens) => tokens,
             Err(error) => {
-                self.give_up_readiness();
+                readiness::give_up(&mut self.inner);
                 return ResponseFuture::refused(error);
             }
         };
@@ -153,7 +144,10 @@ where
         }
         let demand = Demand { min_ttl, deadline, patience: self.binding.acquire_timeout };
         let tokens = tokens.into_cache();
-        ResponseFuture::waiting(Waiting::new(tokens, self.give_up_readiness(), request, demand), self.binding.grpc)
+        ResponseFuture::waiting(
+            Waiting::new(tokens, readiness::give_up(&mut self.inner), request, demand),
+            self.binding.grpc,
+        )
     }
 }
 

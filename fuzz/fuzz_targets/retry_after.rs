@@ -38,24 +38,37 @@ fn one(headers: &HeaderMap, field: &HeaderValue, clock: SystemTime) -> Option<Du
 }
 
 fn check(field: &HeaderValue, wait: Option<Duration>, now: SystemTime) {
-    let bytes = trim(field.as_bytes());
-    if !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit) {
-        assert_eq!(wait, Some(seconds(bytes)), "delta-seconds");
-    } else if let Some(date) = date(field) {
+    if let Some(date) = date(field) {
         let wait = wait.expect("a date is a wait");
         assert!(wait <= AT_MOST, "{wait:?}");
         // Nothing before `now`, and exactly the date after it.
         let until = (now + wait).duration_since(date).expect("not before the date");
         assert!(wait.is_zero() || until.is_zero(), "{wait:?}, {until:?} after the date");
-    } else {
-        assert_eq!(wait, None, "neither a number nor a date");
+        return;
     }
+    // What is not ASCII is no list either.
+    let bytes = Some(field.as_bytes()).filter(|bytes| bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')));
+    let parts = bytes.into_iter().flat_map(|bytes| bytes.split(|byte| *byte == b',')).map(trim);
+    let said = parts.filter_map(seconds).max();
+    assert_eq!(wait.is_some(), said.is_some(), "neither a number nor a date");
+    let (Some(wait), Some((whole, any))) = (wait, said) else { return };
+    // Whole seconds are exact, and a fraction is never cut.
+    let above = wait.saturating_sub(whole);
+    assert!(whole == Duration::MAX || any != above.is_zero(), "{wait:?}");
+    assert!(wait >= whole && above <= Duration::from_secs(1), "{wait:?}");
 }
 
-/// Too many digits are for ever.
-fn seconds(digits: &[u8]) -> Duration {
+/// The whole seconds, and whether there is something behind the point. Too many digits are for ever.
+fn seconds(part: &[u8]) -> Option<(Duration, bool)> {
+    let mut halves = part.splitn(2, |byte| *byte == b'.');
+    let (whole, fraction) = (halves.next()?, halves.next().unwrap_or(b"0"));
+    let digits = |half: &[u8]| !half.is_empty() && half.iter().all(u8::is_ascii_digit);
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
     let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-    digits.iter().try_fold(0, add).map_or(Duration::MAX, Duration::from_secs)
+    let whole = whole.iter().try_fold(0, add).map_or(Duration::MAX, Duration::from_secs);
+    Some((whole, fraction.iter().any(|digit| *digit != b'0')))
 }
 
 fn date(field: &HeaderValue) -> Option<SystemTime> {

@@ -42,7 +42,6 @@
 //! ```
 
 mod builder;
-mod key;
 mod table;
 mod tokens;
 
@@ -53,7 +52,8 @@ use std::{
 
 use self::table::Table;
 pub(crate) use self::tokens::Choice;
-pub use self::{builder::Builder, key::TokenKey, tokens::Tokens};
+pub use self::{builder::Builder, tokens::Tokens};
+pub use crate::token_key::TokenKey;
 use crate::{cache::TokenCache, error::Error};
 
 /// A [`TokenCache`] for each [`TokenKey`], made when it is first needed; see the [module](self).

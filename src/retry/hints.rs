@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
-use crate::retry_after::{retry_after, server_time};
+use crate::{
+    decimal::{MILLI, SECOND, decimal, is_digits},
+    retry_after::{retry_after, server_time},
+};
 
 /// Which fields of a response say how long the server wants to be left alone. All of them read `Retry-After`, as seconds
 /// and as a date; the others are for APIs that have them.
@@ -111,6 +114,13 @@ impl RetryHints {
         self.read_at(response.headers(), now).max(found)
     }
 
+    /// These, and what is meant by them if a 403 can be a limit, and with gRPC.
+    pub(crate) fn implied(&self, limited_403: bool, grpc: bool) -> Self {
+        let hints = self.clone();
+        let hints = if limited_403 { hints.rate_limit_reset() } else { hints };
+        if grpc { hints.grpc_pushback() } else { hints }
+    }
+
     /// Whether the server says not to come back.
     pub(crate) fn forbids(&self, headers: &HeaderMap) -> bool {
         matches!(self.pushback(headers), Some(Pushback::Never))
@@ -181,39 +191,9 @@ fn reset(field: &str, now: SystemTime) -> Option<Duration> {
     Some(at.map_or(Duration::MAX, |at| at.duration_since(now).unwrap_or_default()))
 }
 
-/// A number without sign, in units of so many nanoseconds; with a fraction, if there are digits on both sides. Rounded up:
-/// nobody is to come early.
-fn decimal(field: &str, unit: u64) -> Option<Duration> {
-    let (whole, fraction) = field.split_once('.').unwrap_or((field, "0"));
-    if !is_digits(whole) || !is_digits(fraction) {
-        return None;
-    }
-    let Some(nanos) = whole.parse::<u64>().ok().and_then(|whole| u128::from(whole).checked_mul(unit.into())) else {
-        return Some(Duration::MAX);
-    };
-    let mut digit = unit;
-    let mut below = 0;
-    for byte in fraction.bytes() {
-        digit /= 10;
-        below += digit * u64::from(byte - b'0');
-        if digit == 0 && byte != b'0' {
-            below += 1;
-            break;
-        }
-    }
-    let nanos = nanos + u128::from(below);
-    let seconds = u64::try_from(nanos / u128::from(SECOND));
-    let rest = u32::try_from(nanos % u128::from(SECOND)).unwrap_or_default();
-    Some(seconds.map_or(Duration::MAX, |seconds| Duration::new(seconds, rest)))
-}
-
 /// Seconds without a fraction.
 fn whole(field: &str) -> Option<Duration> {
     if is_digits(field) { decimal(field, SECOND) } else { None }
-}
-
-fn is_digits(field: &str) -> bool {
-    !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn text(field: &HeaderValue) -> Option<&str> {
@@ -221,9 +201,6 @@ fn text(field: &HeaderValue) -> Option<&str> {
 }
 
 const BLANK: [char; 2] = [' ', '\t'];
-/// In nanoseconds.
-const SECOND: u64 = 1_000_000_000;
-const MILLI: u64 = 1_000_000;
 /// In 2001; as a time to wait it would be 31 years.
 const FIRST_TIME: u64 = 1_000_000_000;
 const FIRST_TIME_IN_MS: u64 = 1_000_000_000_000;

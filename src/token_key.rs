@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// Names a token by everything that makes it another one; on the extensions of a request it says which of
-/// [`TokenCaches`](super::TokenCaches) the request takes its token from.
+/// [`TokenCaches`](crate::TokenCaches) the request takes its token from.
 ///
 /// Two keys are equal if the same was said in any order and however often; case counts, as it does in scopes
 /// (RFC 6749 §3.3). No two parts can be taken for one another, whatever is in them. It should hold what the token depends
