@@ -8,10 +8,10 @@ use std::{
 
 use http::Request;
 use tokio::time::{Instant, sleep};
-use tower::{BoxError, Layer, Service, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 use tower_oauth2::{
     Deadline, Error,
-    retry::{CooldownError, CooldownLayer},
+    retry::{CooldownError, CooldownLayer, RetryLayer, RetryPolicy},
 };
 
 use crate::server::{HERE, Server, answer, busy, get, secs};
@@ -74,7 +74,31 @@ async fn a_wait_to_the_deadline_or_beyond_is_not_begun() {
         if let Err(error) = result {
             assert_eq!(Instant::now(), start);
             let text = CooldownError::find(error.as_ref()).unwrap().to_string();
-            assert!(text.ends_with("the deadline of the request is before that: send it again then, with a later one"));
+            assert!(text.ends_with(
+                "the deadline of the request or of its retries is before that: send it again then, or allow for more"
+            ));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_a_policy_outside_bounds_the_waits_of_its_retries() {
+    for (deadline, fine) in [(40, false), (60, false), (61, true), (300, true)] {
+        let layer = CooldownLayer::new();
+        let server = Server::new([answer(500, &[])]);
+        let policy = RetryPolicy::new().deadline(secs(deadline)).backoff(secs(1), secs(1));
+        let api = ServiceBuilder::new().layer(RetryLayer::new(policy)).layer(layer.clone()).service(server.service());
+        let start = Instant::now();
+        let request = tokio::spawn(api.oneshot(get(HERE)));
+        tokio::task::yield_now().await;
+        // In its back-off, and now somebody else hears that it would be too early.
+        layer.layer(Server::new([busy(60)]).service()).oneshot(get(HERE)).await.unwrap();
+        let result = request.await.unwrap();
+        assert_eq!(result.is_ok(), fine, "{deadline}");
+        if let Err(error) = result {
+            assert_eq!(CooldownError::find(error.as_ref()).unwrap().until(), start + secs(60));
+            assert!(error.to_string().contains("the deadline of the request or of its retries"), "{error}");
+            assert!((Instant::now() - start) <= secs(2), "at once, after the back-off");
         }
     }
 }

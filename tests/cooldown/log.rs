@@ -1,27 +1,22 @@
 //! What is told of a cool-down: once, and nothing secret.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use http::{Request, header::AUTHORIZATION};
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
 use tower_oauth2::{
     TokenKey,
     retry::{CooldownError, CooldownLayer},
 };
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
-use crate::server::{HERE, Server, busy, get, millis};
+use crate::{
+    listener::Log,
+    server::{HERE, Server, busy, get, millis},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_cool_down_is_told_of_once_however_many_are_told_and_wait() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(LevelFilter::DEBUG).with_writer(log.clone());
-    let _guard = subscriber.finish().set_default();
+    let _guard = log.listen();
     let server = Server::new((0..50).map(|_| busy(5))).latency(millis(20));
     let layer = CooldownLayer::new();
     let api = layer.layer(server.service());
@@ -43,8 +38,7 @@ async fn a_cool_down_is_told_of_once_however_many_are_told_and_wait() {
 #[tokio::test(start_paused = true)]
 async fn nothing_secret_is_told_shown_or_in_the_error() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(LevelFilter::TRACE).with_writer(log.clone());
-    let _guard = subscriber.finish().set_default();
+    let _guard = log.listen();
     let server = Server::new([busy(500)]);
     let layer = CooldownLayer::new().credential(|request| request.headers.get(AUTHORIZATION).cloned());
     let api = layer.layer(tower::service_fn(move |request: Request<()>| server.service().oneshot(request)));
@@ -59,36 +53,4 @@ async fn nothing_secret_is_told_shown_or_in_the_error() {
     let shown = format!("{error} {error:?} {layer:?} {}", log.text());
     assert!(!shown.contains("canary"), "{shown}");
     assert!(shown.contains("https://api.example.com"));
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    fn events(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

@@ -3,6 +3,8 @@
 
 mod crowd;
 mod limits;
+#[path = "../support/log.rs"]
+mod listener;
 mod log;
 mod pacing;
 mod server;

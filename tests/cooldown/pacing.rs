@@ -1,6 +1,6 @@
 //! What a server says of its limit is kept to, so that there is no 429.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use tokio::{
@@ -8,8 +8,9 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tower::{BoxError, Layer, Service, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
+    Error,
     retry::{CooldownError, CooldownLayer, cooldown::Pacing},
     testing::{Analytics, Issuer},
 };
@@ -68,6 +69,29 @@ async fn the_places_of_those_who_give_up_go_to_others() {
     let error = api.oneshot(get(HERE)).await.unwrap_err();
     let text = CooldownError::find(error.as_ref()).unwrap().to_string();
     assert!(text.starts_with("the rate limit of https://api.example.com has no place for another "), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_came_to_the_server_has_used_nothing_up() {
+    let errors: [(fn() -> BoxError, bool); 4] = [
+        (|| Error::transient("no token").into(), true),
+        (|| std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into(), true),
+        (|| std::io::Error::from(std::io::ErrorKind::ConnectionReset).into(), false),
+        (|| "who knows".into(), false),
+    ];
+    let told = [("inin-ratelimit-count", "50"), ("inin-ratelimit-allowed", "100"), ("inin-ratelimit-reset", "59")];
+    for (error, is_free) in errors {
+        let layer = CooldownLayer::new().pace(Pacing::genesys());
+        let (server, start) = (Server::new([answer(200, &told)]), Instant::now());
+        layer.layer(server.service()).oneshot(get(HERE)).await.unwrap();
+        let failing = layer.layer(service_fn(move |_: Request<()>| ready(Err::<Response<()>, _>(error()))));
+        for _ in 0..50 {
+            let result = failing.clone().oneshot(get(HERE)).await;
+            assert!(result.is_err());
+        }
+        layer.layer(server.service()).oneshot(get(HERE)).await.unwrap();
+        assert_eq!((Instant::now() - start) < secs(1), is_free, "{:?}", error());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +175,7 @@ fn limited(
     per: Duration,
 ) -> Limited<impl Service<Request<()>, Response = Response<()>, Error = BoxError, Future: Send> + Clone + Send> {
     let window = Arc::new(std::sync::Mutex::new((Instant::now(), 0_u32)));
-    let service = tower::service_fn(move |_: Request<()>| {
+    let service = service_fn(move |_: Request<()>| {
         let mut window = window.lock().unwrap();
         let now = Instant::now();
         if now - window.0 >= per {
@@ -168,7 +192,7 @@ fn limited(
                 ("ratelimit-reset", &reset.to_string()),
             ],
         );
-        std::future::ready(Ok(response))
+        ready(Ok(response))
     });
     Limited { service }
 }

@@ -134,7 +134,7 @@ async fn a_policy_outside_never_sends_again_after_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_is_taken_after_the_wait_and_a_replay_waits_too() {
+async fn the_token_is_taken_after_the_wait() {
     let minted = Arc::new(AtomicU32::new(0));
     let mint = Arc::clone(&minted);
     let tokens = TokenCache::new(source_fn(move |_| {
@@ -166,6 +166,39 @@ async fn the_token_is_taken_after_the_wait_and_a_replay_waits_too() {
         ["Bearer t1", "Bearer t2", "Bearer t3"]
     );
     assert!((secs(60)..=millis(65_001)).contains(&seen[1].0), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_waits_too() {
+    let tokens = TokenCache::new(source_fn(|_| async {
+        // Meanwhile somebody else is told to come back in a minute.
+        sleep(secs(2)).await;
+        Token::new("abc")
+    }));
+    let layer = CooldownLayer::new();
+    let seen: Arc<Mutex<Vec<Duration>>> = Arc::default();
+    let (log, start) = (Arc::clone(&seen), Instant::now());
+    let refusing = service_fn(move |_: Request<()>| {
+        let log = Arc::clone(&log);
+        async move {
+            log.lock().unwrap().push(Instant::now() - start);
+            let status = if log.lock().unwrap().len() == 1 { 401 } else { 200 };
+            sleep(secs(3)).await;
+            Response::builder().status(status).body(()).map_err(BoxError::from)
+        }
+    });
+    let api = ServiceBuilder::new()
+        .layer(RetryLayer::new(RetryPolicy::new()))
+        .layer(layer.clone())
+        .layer(OAuthLayer::for_origin(HERE, tokens).unwrap())
+        .service(refusing);
+    let request = tokio::spawn(api.oneshot(get(HERE)));
+    sleep(secs(4)).await;
+    layer.layer(Server::new([busy(60)]).service()).oneshot(get(HERE)).await.unwrap();
+    assert!(request.await.unwrap().unwrap().status().is_success());
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0], secs(2));
+    assert!((secs(64)..=millis(69_001)).contains(&seen[1]), "after the 401 at 5 s: {seen:?}");
 }
 
 /// Panics if it is called without having been made ready; busy as often as it is told.

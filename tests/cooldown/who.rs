@@ -119,6 +119,36 @@ async fn what_sets_it_and_for_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_403_holds_others_back_if_it_can_be_a_limit() {
+    let past = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "7")];
+    for (fields, seconds) in [
+        (&[("retry-after", "5")][..], 5),
+        (&past, 7),
+        (&past[..1], 1),
+        (&past[1..], 7),
+        (&[("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "7")], 0),
+        (&[], 0),
+    ] {
+        for (asked, expected) in [(true, seconds), (false, 0)] {
+            let server = Server::new([answer(403, fields)]);
+            let layer = CooldownLayer::new();
+            let api = if asked { layer.limited_403() } else { layer }.layer(server.service());
+            for _ in 0..2 {
+                api.clone().oneshot(get(HERE)).await.unwrap();
+            }
+            assert_eq!(server.times()[1].as_secs(), expected, "{fields:?} {asked}");
+        }
+    }
+    // As the policy does, also of a 429.
+    let server = Server::new([answer(429, &past[1..])]);
+    let api = CooldownLayer::new().limited_403().layer(server.service());
+    for _ in 0..2 {
+        api.clone().oneshot(get(HERE)).await.unwrap();
+    }
+    assert_eq!(server.times()[1].as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
 async fn exhausted_counts_as_too_many_with_grpc_and_unavailable_if_it_says_when() {
     for (status, hint, seconds) in
         [("8", Some("5"), 5), ("8", None, 1), ("14", Some("5"), 5), ("14", None, 0), ("0", Some("5"), 0)]

@@ -14,7 +14,10 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    super::{hints::RetryHints, stats::count},
+    super::{
+        hints::{RetryHints, is_spent},
+        stats::count,
+    },
     key::{Credential, Hashing, Key, Place},
     pacing::Pacing,
     state::Table,
@@ -30,6 +33,7 @@ pub(super) struct Config {
     pub(super) max_keys: usize,
     pub(super) hints: RetryHints,
     pub(super) grpc: bool,
+    pub(super) limited_403: bool,
     pub(super) credential: Option<Arc<Credential>>,
     pub(super) pacing: Option<Pacing>,
     rng: Arc<Mutex<fastrand::Rng>>,
@@ -59,6 +63,7 @@ impl Config {
             max_keys: 1024,
             hints: RetryHints::new(),
             grpc: false,
+            limited_403: false,
             credential: None,
             pacing: None,
             rng: Arc::new(Mutex::new(fastrand::Rng::new())),
@@ -83,10 +88,10 @@ impl Config {
     /// Learns from the answer to the request that had `mark`.
     pub(super) fn heed<R>(&self, response: &Response<R>, key: Key, place: &Place, mark: Option<Mark>) {
         let wait = self.asks_for(response).map(|wait| wait.min(self.max_cooldown));
-        let reading = self
-            .pacing
-            .as_ref()
-            .and_then(|pacing| Some((pacing, pacing.read(response.headers(), SystemTime::now(), self.max_cooldown)?)));
+        let reading = self.pacing.as_ref().zip(mark).and_then(|(pacing, mark)| {
+            let reading = pacing.read(response.headers(), SystemTime::now(), self.max_cooldown)?;
+            Some((pacing, mark, reading))
+        });
         if wait.is_none() && reading.is_none() {
             return;
         }
@@ -94,7 +99,7 @@ impl Config {
         let mut news = false;
         {
             let mut table = self.memory.lock();
-            if let Some((pacing, reading)) = reading {
+            if let Some((pacing, mark, reading)) = reading {
                 table.read(key, now, pacing, mark, reading);
             }
             if let Some(wait) = wait {
@@ -111,13 +116,15 @@ impl Config {
     /// For how long a server wants to be left alone, if it does.
     fn asks_for<R>(&self, response: &Response<R>) -> Option<Duration> {
         let hint = || {
-            let hints = self.hints.clone();
-            let hints = if self.grpc { hints.grpc_pushback() } else { hints };
+            let hints = self.hints.implied(self.limited_403, self.grpc);
             hints.of(response, SystemTime::now()).filter(|hint| !hint.is_zero())
         };
         match response.status() {
             StatusCode::TOO_MANY_REQUESTS => Some(hint().unwrap_or(self.unhinted)),
             StatusCode::SERVICE_UNAVAILABLE => hint(),
+            StatusCode::FORBIDDEN if self.limited_403 => {
+                hint().or_else(|| is_spent(response.headers()).then_some(self.unhinted))
+            }
             StatusCode::OK if self.grpc => match response.headers().get(GRPC_STATUS)?.as_bytes() {
                 b"8" => Some(hint().unwrap_or(self.unhinted)),
                 b"14" => hint(),
@@ -137,6 +144,7 @@ impl fmt::Debug for Config {
             .field("max_keys", &self.max_keys)
             .field("hints", &self.hints)
             .field("grpc", &self.grpc)
+            .field("limited_403", &self.limited_403)
             .field("pacing", &self.pacing)
             .finish_non_exhaustive()
     }

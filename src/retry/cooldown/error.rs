@@ -59,7 +59,7 @@ impl fmt::Display for CooldownError {
         }
         match self.reason {
             Reason::Deadline => {
-                f.write_str(", and the deadline of the request is before that: send it again then, with a later one")
+                f.write_str(", and the deadline of the request or of its retries is before that: send it again then, or allow for more")
             }
             Reason::MaxWait(max) => {
                 write!(f, ", and a request waits for {max:?} at most: send it again then, or raise `max_wait`")

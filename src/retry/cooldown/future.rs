@@ -75,9 +75,12 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Sending { future, watch } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    watch.heed(&response);
-                    return Poll::Ready(Ok(response));
+                    let result = ready!(future.poll(cx)).map_err(Into::into);
+                    match &result {
+                        Ok(response) => watch.heed(response),
+                        Err(error) => watch.heed_error(error),
+                    }
+                    return Poll::Ready(result);
                 }
                 StateProj::Held { held } => match ready!(held.as_mut().poll_sent(cx)) {
                     Ok((future, watch)) => this.state.set(State::Sending { future, watch }),

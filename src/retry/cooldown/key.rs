@@ -14,13 +14,13 @@ use http::{
 };
 
 use crate::{
-    caches::TokenKey,
     origin::{Origin, parts},
+    token_key::TokenKey,
 };
 
 /// 128 bits, so that no two are the same by chance; under keys that nobody else knows, so that neither a credential nor
 /// anything that helps to guess it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key([u64; 2]);
 
 /// Hashes what a user takes for the credential.

@@ -52,9 +52,9 @@ impl CooldownLayer {
         self.change(|config| config.max_cooldown = max.min(30 * DAY))
     }
 
-    /// Of how many keys, each an origin and a credential, something is remembered. Defaults to 1,024; 1 at the least. If there
-    /// are more, those go first that nothing is held back for any more, then those whose cool-down ends first: their requests
-    /// are sent then.
+    /// Of how many keys, each an origin and a credential, a cool-down is remembered, and a limit for
+    /// [pacing](Self::pace) as well. Defaults to 1,024; 1 at the least. If there are more, those go first that are over, then
+    /// those that end first: their requests are sent then. Some hundred bytes each.
     pub fn max_keys(self, keys: usize) -> Self {
         self.change(|config| config.max_keys = keys.max(1))
     }
@@ -95,6 +95,12 @@ impl CooldownLayer {
     /// for which others need not wait.
     pub fn grpc(self) -> Self {
         self.change(|config| config.grpc = true)
+    }
+
+    /// Takes a 403 for a 429 if it says when to come back, or that nothing is left, and reads `X-RateLimit-Reset`: what
+    /// [`HttpClassifier::limited_403`](crate::retry::HttpClassifier::limited_403) tells the policy. Off by default.
+    pub fn limited_403(self) -> Self {
+        self.change(|config| config.limited_403 = true)
     }
 
     /// Keeps requests within the limit that the server tells, so that no 429 is provoked. Off by default.

@@ -51,7 +51,8 @@
 //!
 //! Every request to the same origin (scheme, host, port) with the same credential, first attempts too. What the credential is
 //! says, in this order, [`CooldownLayer::credential`], the `Authorization` header of the caller, and the
-//! [`TokenKey`](crate::TokenKey) of the request; requests with none of them share one. Neither is kept, only a hash with a
+//! [`TokenKey`](crate::TokenKey) of the request; requests with none of them share one, whatever token a layer further in gives them: stacks
+//! that have different tokens for one origin want a layer each, not a clone. Neither is kept, only a hash with a
 //! random key. Requests with a relative URI are taken to go to one server.
 //!
 //! # For how long
@@ -60,8 +61,29 @@
 //! most. Times are absolute: the wait of a policy outside and the one here end together, and do not add up. A request that comes when
 //! the time is over is sent at once.
 //!
-//! One that would have to wait for more than [`max_wait`](CooldownLayer::max_wait), or to its [`Deadline`](crate::Deadline) or
-//! beyond, fails at once with a [`CooldownError`] that says when to come back. Nothing is sent early instead.
+//! One that would have to wait for more than [`max_wait`](CooldownLayer::max_wait), or to its [`Deadline`](crate::Deadline) or,
+//! if it is a retry, to the [deadline](super::RetryPolicy::deadline) of its policy, or beyond, fails at once with a [`CooldownError`] that says when to come back. Nothing is sent early instead.
+//!
+//! # How many
+//!
+//! Whoever waits holds its request and a timer, and nothing else: no permit, connection or task of this crate's. There are as many
+//! as there are callers; if these can be any number, bound them outside of the whole stack, where a caller who has to wait
+//! is the one who is refused:
+//!
+//! ```
+//! use tower::{ServiceBuilder, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
+//! use tower_oauth2::retry::{CooldownLayer, RetryLayer, RetryPolicy};
+//! # let client = tower::service_fn(|_: http::Request<()>| async { Ok::<_, tower::BoxError>(http::Response::new(())) });
+//!
+//! let api = ServiceBuilder::new()
+//!     .layer(LoadShedLayer::new())
+//!     .layer(ConcurrencyLimitLayer::new(1000))
+//!     .layer(RetryLayer::new(RetryPolicy::new()))
+//!     .layer(CooldownLayer::new())
+//!     .service(client);
+//! # fn is_service(_: impl tower::Service<http::Request<()>>) {}
+//! # is_service(api);
+//! ```
 //!
 //! # Pacing
 //!
@@ -83,6 +105,7 @@
 
 mod config;
 mod error;
+mod expiring;
 mod future;
 mod held;
 mod key;

@@ -14,6 +14,7 @@ use crate::{retry::hints::split, retry_after::server_time};
 /// An answer says how many requests are *left* of how many the server *allows*, and in how many seconds the window ends. From
 /// what is left, those are taken off that were sent after the request that is answered. Then, for each request:
 ///
+/// * One that was never sent, or never came to the server, because it could not connect, has used nothing.
 /// * While more is left than a fifth of what is allowed ([`spread_below`](Self::spread_below)): it is sent at once.
 /// * Below that requests are spread over the rest of the window: with *n* left and *t* to go, the next is sent after *t / n*,
 ///   and each has its place in the line.

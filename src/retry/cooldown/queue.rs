@@ -7,17 +7,14 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::{
-    super::stats::count,
+    super::{classify::is_unprocessed, retry_by::send_by, stats::count},
     config::Config,
     error::{CooldownError, Reason},
     key::{Key, Place},
     state::{Cause, Hold},
     window::{Mark, Ticket, Turn},
 };
-use crate::{
-    deadline::Deadline,
-    error::{Error, Kind},
-};
+use crate::error::{Error, Kind};
 
 /// Learns from the answer to a request that was sent.
 #[derive(Clone)]
@@ -50,13 +47,20 @@ impl Watch {
     pub(super) fn heed<R>(&self, response: &Response<R>) {
         self.config.heed(response, self.key, &self.place, self.mark);
     }
+
+    /// There is no answer: the place of a request that has never come to the server is free again.
+    pub(super) fn heed_error(&self, error: &BoxError) {
+        if let Some(mark) = self.mark.filter(|_| is_unprocessed(error.as_ref())) {
+            self.config.memory.lock().lose(self.key, mark);
+        }
+    }
 }
 
 // === impl Queue ===
 
 impl Queue {
     pub(super) fn new<B>(watch: Watch, request: &Request<B>) -> Self {
-        let deadline = request.extensions().get().map(Deadline::instant);
+        let deadline = send_by(request.extensions());
         Self { watch, ticket: None, since: Instant::now(), deadline, hold: None }
     }
 
@@ -104,7 +108,9 @@ impl Queue {
 
     /// It is sent.
     pub(super) fn leave(&mut self) -> Watch {
-        Watch { mark: self.ticket.take().map(|ticket| ticket.mark), ..self.watch.clone() }
+        let Watch { config, key, .. } = &self.watch;
+        let mark = self.ticket.take().and_then(|ticket| config.memory.lock().send(*key, ticket, Instant::now()));
+        Watch { mark, ..self.watch.clone() }
     }
 
     fn too_long(&self, until: Instant) -> Option<Reason> {

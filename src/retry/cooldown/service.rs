@@ -1,7 +1,7 @@
 //! The service: what passes at once, and what waits.
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -16,6 +16,7 @@ use super::{
     held::Held,
     queue::{Queue, Watch},
 };
+use crate::readiness;
 
 /// Sends requests when the server wants to hear of them; made by [`CooldownLayer`](super::CooldownLayer). See the
 /// [module](super).
@@ -59,16 +60,6 @@ impl<S> Cooldown<S> {
     }
 }
 
-impl<S: Clone> Cooldown<S> {
-    /// As in [`OAuth`](crate::OAuth): what is dropped is the service that was made ready; what stays, and what is returned, are
-    /// clones that nobody has polled yet.
-    fn give_up_readiness(&mut self) -> S {
-        let clone = self.inner.clone();
-        drop(mem::replace(&mut self.inner, clone.clone()));
-        clone
-    }
-}
-
 impl<S, B, R> Service<Request<B>> for Cooldown<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -90,9 +81,9 @@ where
         let mut queue = Queue::new(watch, &request);
         match queue.ask() {
             Ok(None) => ResponseFuture::sending(self.inner.call(request), queue.leave()),
-            Ok(Some(at)) => ResponseFuture::held(Held::new(self.give_up_readiness(), request, queue, at)),
+            Ok(Some(at)) => ResponseFuture::held(Held::new(readiness::give_up(&mut self.inner), request, queue, at)),
             Err(error) => {
-                self.give_up_readiness();
+                readiness::give_up(&mut self.inner);
                 ResponseFuture::refused(error)
             }
         }

@@ -1,30 +1,32 @@
 //! Which keys are held back, and until when. Pure: every method takes `now`.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{
+    expiring::Expiring,
     key::Key,
     pacing::{Pacing, Reading},
     window::{Mark, Ticket, Turn, Window},
 };
 
-/// Guarded by the lock of the layer's memory.
+/// Guarded by the lock of the layer's memory. What servers asked for is apart from what is known of their limits: it is worth more,
+/// and must not make room for it.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    entries: HashMap<Key, Entry>,
+    held: Expiring<Held>,
+    windows: Expiring<Window>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Held {
     /// Nothing is sent before.
     until: Instant,
     /// Over how long those who waited are released.
     spread: Duration,
     /// What was last told of `until`.
     told: Instant,
-    window: Window,
 }
 
 /// Nothing may be sent before `until`, and not all at once then.
@@ -50,25 +52,21 @@ impl Table {
     /// Nothing is sent for `wait` from `now`; what was asked for before stays, if it is longer. Whether that is news: a new
     /// cool-down, or one that has become longer by more than a crowd of answers to one moment makes it.
     pub(super) fn hold(&mut self, key: Key, wait: Duration, now: Instant, capacity: usize) -> bool {
-        let until = now + wait;
-        let entry = self.entry(key, now, capacity);
-        if until <= entry.until || until <= now {
+        if wait.is_zero() {
             return false;
         }
-        let over = entry.until <= now;
-        entry.spread = if over { spread(wait) } else { entry.spread.max(spread(wait)) };
-        entry.until = until;
-        let news = over || until > entry.told + entry.spread;
-        if news {
-            entry.told = until;
-        }
-        news
+        self.held.insert(key, now, capacity, || Held { until: now, spread: Duration::ZERO, told: now });
+        let news = self.held.change(key, |held| {
+            let news = held.extend(now + wait, spread(wait), now);
+            (held.until, news)
+        });
+        news.unwrap_or(false)
     }
 
     /// What holds a request back that the server asked for.
     pub(super) fn held(&self, key: Key, now: Instant) -> Option<Hold> {
-        let entry = self.entries.get(&key).filter(|entry| now < entry.until)?;
-        Some(Hold { until: entry.until, spread: entry.spread, cause: Cause::Asked })
+        let held = self.held.get(key).filter(|held| now < held.until)?;
+        Some(Hold { until: held.until, spread: held.spread, cause: Cause::Asked })
     }
 
     /// Whether a request may be sent now; or its place in the line, which is kept for it if it `can_wait` that long.
@@ -83,53 +81,61 @@ impl Table {
         if let Some(hold) = self.held(key, now) {
             return Turn::Wait(hold);
         }
-        match pacing {
-            None => Turn::Go(None),
-            Some((pacing, capacity)) => self.entry(key, now, capacity).window.ask(now, pacing, ticket, can_wait),
-        }
+        let Some((pacing, capacity)) = pacing else { return Turn::Go(None) };
+        self.windows.insert(key, now, capacity, || Window::new(now));
+        self.change(key, |window| window.ask(now, pacing, ticket, can_wait)).unwrap_or(Turn::Go(None))
     }
 
     /// What the server says of its limit, in answer to the request that had `mark`.
-    pub(super) fn read(&mut self, key: Key, now: Instant, pacing: &Pacing, mark: Option<Mark>, reading: Reading) {
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.window.read(now, pacing, mark, reading);
-        }
+    pub(super) fn read(&mut self, key: Key, now: Instant, pacing: &Pacing, mark: Mark, reading: Reading) {
+        self.change(key, |window| window.read(now, pacing, mark, reading));
     }
 
-    /// A request that had a place in the line was not sent.
+    /// The request with that place is sent now.
+    pub(super) fn send(&mut self, key: Key, ticket: Ticket, now: Instant) -> Option<Mark> {
+        self.change(key, |window| window.send(ticket, now))
+    }
+
+    /// The request with that place will not be sent.
     pub(super) fn give_back(&mut self, key: Key, ticket: Ticket) {
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.window.give_back(ticket);
-        }
+        self.change(key, |window| window.give_back(ticket));
+    }
+
+    /// The request with that mark has never come to the server.
+    pub(super) fn lose(&mut self, key: Key, mark: Mark) {
+        self.change(key, |window| window.lose(mark));
     }
 
     pub(super) fn clear(&mut self) {
-        self.entries.clear();
+        self.held.clear();
+        self.windows.clear();
     }
 
-    fn entry(&mut self, key: Key, now: Instant, capacity: usize) -> &mut Entry {
-        if self.entries.len() >= capacity && !self.entries.contains_key(&key) {
-            self.entries.retain(|_, entry| entry.over_at() > now);
-            if self.entries.len() >= capacity {
-                let first = self.entries.iter().min_by_key(|(_, entry)| entry.over_at()).map(|(key, _)| *key);
-                self.entries.retain(|key, _| Some(*key) != first);
-            }
-        }
-        self.entries.entry(key).or_insert_with(|| Entry {
-            until: now,
-            spread: Duration::ZERO,
-            told: now,
-            window: Window::new(),
+    /// `None` if nothing is known of it, or not any more.
+    fn change<T>(&mut self, key: Key, change: impl FnOnce(&mut Window) -> T) -> Option<T> {
+        self.windows.change(key, |window| {
+            let told = change(window);
+            (window.ends(), told)
         })
     }
 }
 
-// === impl Entry ===
+// === impl Held ===
 
-impl Entry {
-    /// From when on it says no more than none would.
-    fn over_at(&self) -> Instant {
-        self.window.ends().map_or(self.until, |ends| ends.max(self.until))
+impl Held {
+    /// Whether that is news.
+    fn extend(&mut self, until: Instant, spread: Duration, now: Instant) -> bool {
+        if until <= self.until {
+            return false;
+        }
+        let over = self.until <= now;
+        self.spread = if over { spread } else { self.spread.max(spread) };
+        self.until = until;
+        let news = over || until > self.told + self.spread;
+        if news {
+            self.told = until;
+        }
+        news
     }
 }
 

@@ -49,11 +49,44 @@ fn when_there_is_no_room_those_go_first_that_are_over_then_those_that_end_first(
     assert!(table.hold(keys[3], 9 * SECOND, later, 3));
     assert!(table.held(keys[1], later).is_some() && table.held(keys[2], later).is_some());
     assert!(table.hold(keys[4], SECOND, later, 3));
-    assert_eq!(table.entries.len(), 3);
     assert!(table.held(keys[2], later).is_none(), "it would have ended first");
     assert!(table.held(keys[1], later).is_some() && table.held(keys[3], later).is_some());
     assert!(table.hold(keys[3], 30 * SECOND, later, 3), "what is there needs no room");
-    assert_eq!(table.entries.len(), 3);
+    for key in [keys[1], keys[3], keys[4]] {
+        assert!(table.held(key, later).is_some());
+    }
+}
+
+#[test]
+fn what_servers_asked_for_makes_no_room_for_what_is_known_of_limits() {
+    let (mut table, keys, start) = (Table::default(), keys(64), Instant::now());
+    let pacing = Pacing::genesys();
+    assert!(table.hold(keys[0], SECOND, start, 2));
+    for key in &keys[1..] {
+        let Turn::Go(Some(ticket)) = table.ask(*key, start, Some((&pacing, 2)), None, |_| true) else { panic!("new") };
+        let mark = table.send(*key, ticket, start).unwrap();
+        table.read(*key, start, &pacing, mark, Reading { left: 9, limit: Some(9), reset: 600 * SECOND });
+    }
+    assert!(table.held(keys[0], start).is_some());
+}
+
+#[test]
+fn a_limit_that_is_forgotten_is_heard_of_again() {
+    let (mut table, keys, start) = (Table::default(), keys(2), Instant::now());
+    let pacing = Pacing::genesys();
+    let ask = |table: &mut Table, key| table.ask(key, start, Some((&pacing, 1)), None, |_| true);
+    let Turn::Go(Some(first)) = ask(&mut table, keys[0]) else { panic!("it is new") };
+    let mark = table.send(keys[0], first, start).unwrap();
+    table.read(keys[0], start, &pacing, mark, Reading { left: 0, limit: Some(9), reset: 9 * SECOND });
+    assert!(matches!(ask(&mut table, keys[0]), Turn::Wait(_)));
+    let Turn::Go(Some(_)) = ask(&mut table, keys[1]) else { panic!("it is new") };
+    assert_eq!(table.send(keys[0], first, start), None);
+    table.give_back(keys[0], first);
+    table.lose(keys[0], mark);
+    let Turn::Go(Some(again)) = ask(&mut table, keys[0]) else { panic!("nothing is known of it any more") };
+    let mark = table.send(keys[0], again, start).unwrap();
+    table.read(keys[0], start, &pacing, mark, Reading { left: 0, limit: Some(9), reset: 9 * SECOND });
+    assert!(matches!(ask(&mut table, keys[0]), Turn::Wait(_)));
 }
 
 #[test]
