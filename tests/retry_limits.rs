@@ -3,19 +3,21 @@
 
 use std::{
     collections::HashSet,
+    future::ready,
     io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::future::join_all;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tower::{
-    BoxError, Service, ServiceBuilder, ServiceExt,
+    BoxError, Layer, Service, ServiceBuilder, ServiceExt,
     retry::{
         Retry,
         budget::{Budget, TpsBudget},
@@ -24,8 +26,10 @@ use tower::{
 };
 use tower_oauth2::{
     Error,
-    retry::{RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped},
+    retry::{CooldownError, CooldownLayer, HttpClassifier, RetryLayer, RetryOutcome, RetryPolicy, RetryStats, Stopped},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn four_attempts_are_made_with_a_doubling_back_off() {
@@ -178,6 +182,133 @@ async fn a_retry_that_is_not_sent_costs_nothing() {
     let (api, times) = always(503);
     send(&policy, api).await.unwrap();
     assert_eq!(times.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_that_is_final_gives_back_what_was_spent_before_it() {
+    let policy = RetryPolicy::new().budget_capacity(14);
+    for _ in 0..20 {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let failing = Api::new(service_fn(move |_: Request<&'static str>| {
+            let first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+            async move { Ok(answer(if first { 503 } else { 401 })) }
+        }));
+        assert_eq!(outcome(&send(&policy, failing).await.unwrap()).stopped, Stopped::Unauthorized);
+    }
+    assert_eq!(policy.stats().retries, 20);
+    // And one for each that came without a retry.
+    let (api, times) = always(503);
+    send(&policy, api).await.unwrap();
+    assert_eq!(times.lock().unwrap().len(), 2, "it is empty now");
+    for _ in 0..14 {
+        send(&policy, always(401).0).await.unwrap();
+    }
+    let (api, times) = always(503);
+    send(&policy, api).await.unwrap();
+    assert_eq!(times.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_a_cool_down_keeps_back_costs_nothing() {
+    let policy = RetryPolicy::new().budget_capacity(14).backoff(SECOND, SECOND);
+    let cooldown = CooldownLayer::new();
+    let failing = |status: u16, wait: &'static str| {
+        service_fn(move |_: Request<&'static str>| {
+            let response = Response::builder().status(status).header("retry-after", wait);
+            ready(response.body(String::new()).map_err(BoxError::from))
+        })
+    };
+    for _ in 0..3 {
+        let stack = ServiceBuilder::new()
+            .layer(RetryLayer::new(policy.clone()))
+            .layer(cooldown.clone())
+            .service(failing(500, "0"));
+        let request = tokio::spawn(stack.oneshot(Request::get("https://api.example.com/").body("").unwrap()));
+        tokio::task::yield_now().await;
+        // In its back-off, and now somebody else hears that it would be too early.
+        let other = cooldown.layer(failing(429, "600"));
+        other.oneshot(Request::get("https://api.example.com/").body("").unwrap()).await.unwrap();
+        assert!(CooldownError::find(request.await.unwrap().unwrap_err().as_ref()).is_some());
+        cooldown.clear();
+    }
+    assert_eq!(policy.stats().retries, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_whose_service_is_not_ready_costs_nothing() {
+    #[derive(Clone)]
+    struct Once {
+        used: bool,
+        broken: bool,
+    }
+    impl Service<Request<&'static str>> for Once {
+        type Response = Response<String>;
+        type Error = BoxError;
+        type Future = std::future::Ready<Result<Response<String>, BoxError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            match (self.used, self.broken) {
+                (true, true) => Poll::Ready(Err("closed".into())),
+                (true, false) => Poll::Pending,
+                (false, _) => Poll::Ready(Ok(())),
+            }
+        }
+
+        fn call(&mut self, _: Request<&'static str>) -> Self::Future {
+            self.used = true;
+            ready(Ok(answer(503)))
+        }
+    }
+    let policy = RetryPolicy::new().budget_capacity(14);
+    for _ in 0..5 {
+        for broken in [true, false] {
+            let stack =
+                ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).service(Once { used: false, broken });
+            let request = stack.oneshot(Request::get("https://api.example.com/").body("").unwrap());
+            let result = tokio::time::timeout(SECOND * 5, request).await;
+            assert_eq!(result.is_ok_and(|result| result.is_err()), broken);
+        }
+    }
+    assert_eq!(policy.stats().retries, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_classifier_of_ones_own_that_asks_the_usual_one_keeps_the_budget_as_well() {
+    let usual = HttpClassifier::new();
+    let own = move |result: Result<&Response<String>, &BoxError>| match result {
+        Ok(response) => usual.response(response),
+        Err(error) => usual.error(error.as_ref()),
+    };
+    let policy = RetryPolicy::new().budget_capacity(14).classifier(own);
+    for _ in 0..5 {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let api = service_fn(move |_: Request<&'static str>| {
+            let first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+            ready(if first { Ok(answer(503)) } else { Err(BoxError::from(Error::transient("no token"))) })
+        });
+        let stack = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).service(api);
+        stack.oneshot(Request::get("https://api.example.com/").body("").unwrap()).await.unwrap_err();
+    }
+    assert_eq!(policy.stats().retries, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_is_told_how_often_a_request_was_sent_before_if_that_is_asked_for() {
+    const NAME: HeaderName = HeaderName::from_static("retry-attempt");
+    for asked in [true, false] {
+        let policy = RetryPolicy::new();
+        let policy = if asked { policy.attempt_header(NAME) } else { policy };
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let api = Api::new(service_fn(move |request: Request<&'static str>| {
+            let told = request.headers().get_all(NAME).iter().map(|told| told.to_str().unwrap().to_owned());
+            log.lock().unwrap().push(told.collect::<Vec<_>>());
+            async { Ok(answer(503)) }
+        }));
+        send(&policy, api).await.unwrap();
+        let seen = seen.lock().unwrap().iter().map(|told| told.join(",")).collect::<Vec<_>>();
+        assert_eq!(seen, if asked { ["", "1", "2", "3"] } else { [""; 4] });
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,6 +128,7 @@ async fn what_broke_off_is_sent_again_if_that_may_be_done_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn what_another_attempt_cannot_mend_is_returned() {
+    row("no token", || Err(Error::transient("no token").into()), 1, 1).await;
     row("load shed", || Err(Overloaded::new().into()), 1, 1).await;
     row("decoding", || io(io::ErrorKind::InvalidData), 1, 1).await;
     row("who knows", || Err("who knows".into()), 1, 1).await;
@@ -251,7 +252,7 @@ async fn a_classifier_of_ones_own_decides_and_can_ask_the_usual_one() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_server_answers_refills_the_budget_unless_it_is_a_failure() {
-    for (filler, refilled) in [(200, true), (302, true), (404, true), (501, false), (403, true), (401, false)] {
+    for (filler, refilled) in [(200, true), (302, true), (404, true), (501, false), (403, true), (401, true)] {
         let policy = RetryPolicy::new().budget_capacity(14);
         let sends = || async { send(policy.clone(), "GET", |_| status(503)).await.0.len() };
         assert_eq!((sends().await, sends().await), (2, 1), "one retry is paid for");

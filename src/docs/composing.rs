@@ -19,6 +19,7 @@
 //! | concurrency limit, rate limit | what waits for a token or backs off holds no place, and takes nothing from a rate | outside: it does; and an issuer behind the same limit is out of reach |
 //! | timeout of one attempt | counts from when the request is sent | outside of `OAuthLayer`: waiting for a token times out what was never sent, and a POST is then not sent again |
 //! | filter | either side: inside it sees the token, and each attempt | |
+//! | [`RetryHintLayer`](crate::genesys::RetryHintLayer) | the policy and the cool-down hear what it has found in a body, and a [`Deadline`] ends its reading | outside of either: they do not hear of it. Inside of decompression: it reads gzip |
 //! | decompression | what reads bodies further out can read them | outside of such: it reads gzip |
 //! | the client | | |
 //!
@@ -32,6 +33,7 @@
 //! use tower_http::{
 //!     decompression::DecompressionLayer,
 //!     follow_redirect::FollowRedirectLayer,
+//!     propagate_header::PropagateHeaderLayer,
 //!     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 //!     trace::TraceLayer,
 //! };
@@ -42,7 +44,7 @@
 //!     retry::{CooldownLayer, ReplayBodyLayer, RetryLayer, RetryPolicy},
 //! };
 //! # use bytes::Bytes;
-//! # use http::Request;
+//! # use http::{HeaderName, Request};
 //! # use http_body_util::combinators::UnsyncBoxBody;
 //! # use tower::{BoxError, ServiceExt};
 //! # async fn run(upload: UnsyncBoxBody<Bytes, std::io::Error>) -> Result<(), BoxError> {
@@ -55,6 +57,7 @@
 //!     // What the caller asked for.
 //!     .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
 //!     .layer(PropagateRequestIdLayer::x_request_id())
+//!     .layer(PropagateHeaderLayer::new(HeaderName::from_static("x-batch")))
 //!     .layer(TraceLayer::new_for_http())
 //!     .layer(LoadShedLayer::new())
 //!     .layer(ConcurrencyLimitLayer::new(1000))

@@ -145,6 +145,29 @@
 //! of what is inside while it decides: to fetch a token in one costs a place of every limit, which is why `OAuthLayer`
 //! is none.
 //!
+//! ```
+//! # use tower_oauth2::{OAuthLayer, Token, TokenCache, retry::{RetryLayer, RetryPolicy}, source_fn};
+//! # use http::{Method, Request, Response};
+//! # use tower::{BoxError, ServiceExt, service_fn};
+//! use tower::{ServiceBuilder, filter::FilterLayer};
+//!
+//! # let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+//! # let client = service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(())) });
+//! let read_only = FilterLayer::new(|request: Request<()>| {
+//!     if request.method() == Method::GET { Ok(request) } else { Err(BoxError::from("this client only reads")) }
+//! });
+//! let api = ServiceBuilder::new()
+//!     .layer(read_only)
+//!     .layer(RetryLayer::new(RetryPolicy::new()))
+//!     .layer(OAuthLayer::for_origin("https://api.example.com", tokens)?)
+//!     .service(client);
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! assert!(api.clone().oneshot(Request::delete("https://api.example.com/1").body(())?).await.is_err());
+//! assert!(api.oneshot(Request::get("https://api.example.com/1").body(())?).await.is_ok());
+//! # Ok::<(), BoxError>(()) })?;
+//! # Ok::<(), BoxError>(())
+//! ```
+//!
 //! # Timeout
 //!
 //! tower's, inside, bounds one attempt. It says nothing of what the server did, so that only what can be repeated is
@@ -219,6 +242,27 @@
 //! # Propagate header
 //!
 //! Either side, but for `Authorization`: inside of [`OAuthLayer`] that is the token, and would be on the response.
+//!
+//! ```
+//! # use tower_oauth2::{OAuthLayer, Token, TokenCache, retry::{RetryLayer, RetryPolicy}, source_fn};
+//! # use http::{HeaderName, Request, Response};
+//! # use tower::{BoxError, ServiceExt, service_fn};
+//! use tower::ServiceBuilder;
+//! use tower_http::propagate_header::PropagateHeaderLayer;
+//!
+//! # let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+//! # let client = service_fn(|_: Request<()>| async { Ok::<_, BoxError>(Response::new(())) });
+//! let api = ServiceBuilder::new()
+//!     .layer(PropagateHeaderLayer::new(HeaderName::from_static("x-batch")))
+//!     .layer(RetryLayer::new(RetryPolicy::new()))
+//!     .layer(OAuthLayer::for_origin("https://api.example.com", tokens)?)
+//!     .service(client);
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let request = Request::get("https://api.example.com/1").header("x-batch", "7").body(())?;
+//! assert_eq!(api.oneshot(request).await?.headers()["x-batch"], "7");
+//! # Ok::<(), BoxError>(()) })?;
+//! # Ok::<(), BoxError>(())
+//! ```
 //!
 //! # Decompression
 //!

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Method, Request, Uri};
+use http::{HeaderName, Method, Request, Uri};
 use tokio::time::Instant;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     outcome::Stopped,
     repeatable::is_repeatable,
     replay,
+    session::{Price, Session},
 };
 use crate::deadline::Deadline;
 
@@ -24,25 +25,10 @@ pub(super) struct Limits {
     pub(super) backoff: Backoff,
     pub(super) purse: Purse,
     pub(super) repeatable: Option<Arc<Route>>,
+    pub(super) attempt_header: Option<HeaderName>,
 }
 
 pub(super) type Route = dyn Fn(&Method, &Uri) -> bool + Send + Sync;
-
-/// What is known of one request. Pristine in the policy that a service holds; `Retry` clones it for each request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Session {
-    pub(super) started: Option<Instant>,
-    pub(super) sent: u32,
-    /// What the last retry cost.
-    pub(super) spent: u32,
-    /// The same, until its outcome is known.
-    pub(super) unsent: u32,
-    failed: u32,
-    throttled: u32,
-    /// Whether it was sent again for a failure that allows that once.
-    once: bool,
-    replayed: bool,
-}
 
 // === impl Limits ===
 
@@ -56,6 +42,7 @@ impl Limits {
             backoff: Backoff::new(),
             purse: Purse::bucket(DEFAULT_CAPACITY),
             repeatable: None,
+            attempt_header: None,
         }
     }
 
@@ -120,9 +107,10 @@ impl Limits {
             return Err(Stopped::Budget);
         }
         // An upload that still runs may have outgrown what is kept since then.
-        replay::claim(request.extensions()).inspect_err(|_| self.purse.refund(cost))?;
+        let price = Price::new(self.purse.clone(), cost);
+        replay::claim(request.extensions())?;
         session.spent = cost;
-        session.unsent = cost;
+        session.price = Some(price);
         session.once |= failure.is_once();
         Ok(at)
     }
@@ -141,7 +129,8 @@ impl Limits {
             || session.failed + session.throttled >= attempts.max(throttled)
     }
 
-    fn give_up_at<B>(&self, session: &Session, request: &Request<B>, now: Instant) -> Instant {
+    /// Nothing is sent again then or later.
+    pub(super) fn give_up_at<B>(&self, session: &Session, request: &Request<B>, now: Instant) -> Instant {
         let at = session.started.unwrap_or(now) + self.deadline;
         request.extensions().get::<Deadline>().map_or(at, |deadline| deadline.instant().min(at))
     }

@@ -36,14 +36,14 @@
 //! | 425 | yes | once |
 //! | 403 that is a limit | no ([choose](HttpClassifier::limited_403)) | no (the same) |
 //! | any other status | no | no |
-//! | could not connect; never left the queue; `REFUSED_STREAM`; `GOAWAY` before the request | yes | yes |
-//! | reset, aborted, closed, no whole head, timed out | yes | no |
+//! | could not connect; never left the queue; `REFUSED_STREAM`; `GOAWAY` before the request, without an error | yes | yes |
+//! | reset, aborted, closed, no whole head, timed out; `GOAWAY` otherwise | yes | no |
 //! | a certificate that does not fit, a request body that failed, a URI or an answer that is none, shed load, any other error | no | no |
 //! | no token, or a [`Deadline`](crate::Deadline) that passed: an [`Error`](crate::Error) of this crate | no: the token cache has its own back-off | no |
 //! | a [cool-down](CooldownLayer) that is too long: a [`CooldownError`] | no | no |
 //!
 //! What a [`ReplayBody`] cannot give back is not sent again at all. Of the errors, those of std, tokio and tower are known; with the
-//! feature `hyper`, those of hyper, of the client in hyper-util and of h2; with `client`, what rustls says of certificates.
+//! feature `hyper`, those of hyper, of the client in hyper-util and of h2; with `client` or `reqwest`, what rustls says of certificates.
 //! They are looked for among all the causes of an error.
 //!
 //! All of the table is in [`HttpClassifier`]. To change it, set up another or write one: see [`Classify`]. For gRPC there is
@@ -64,7 +64,9 @@
 //! policy.
 //!
 //! Every answer below 500 that is none of these failures puts 1 back into the budget, or what the last retry of its request had
-//! cost. A retry that is not sent after all costs nothing. In an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
+//! cost; so does a 401 that is final. What is not sent after all costs nothing: its caller goes away during the back-off or while the
+//! service becomes ready, or a layer underneath keeps it back, for lack of a token or in a cool-down. In an outage 35 retries are
+//! made in all: 100,000 requests that are all answered 503 make 100,035 sends.
 //!
 //! # Giving up
 //!
@@ -83,7 +85,8 @@
 //! # Events
 //!
 //! With tracing. `retrying`, at `debug`: `status` or `error`, `attempt`, `wait`, and `replay` if it was a 401. `giving up`, at
-//! `warn`, or at `debug` where nothing was tried: `status` or `error`, `attempts`, `elapsed`, `stopped`. And once for a policy, at
+//! `warn`, or at `debug` where nothing was tried: `status` or `error`, `attempts`, `elapsed`, `stopped`. An `error` is shown in its own
+//! words, 400 characters at the most, and without the user, query and fragment of a URL in it. And once for a policy, at
 //! `warn`, that a 401 came which no [`OAuthLayer`](crate::OAuthLayer) has seen, or saw only after the policy: how the stack has
 //! to be instead.
 
@@ -97,6 +100,9 @@ mod outcome;
 mod policy;
 mod repeatable;
 mod replay;
+mod retry_by;
+mod session;
+mod settings;
 mod stats;
 mod wait;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryStats {
-    /// Requests sent again after a failure, each time counted.
+    /// Retries after a failure, each counted when its wait begins.
     pub retries: u64,
-    /// Requests sent again after a 401, with a new token.
+    /// Replays after a 401, with a new token.
     pub replays: u64,
     /// Requests given up, see [`RetryOutcome`](super::RetryOutcome).
     pub given_up: u64,

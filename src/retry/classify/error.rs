@@ -11,6 +11,7 @@ use crate::{
 /// What one error of the chain knows.
 pub(super) enum Finding {
     Fatal,
+    Unsent,
     Failed(Processed),
 }
 
@@ -20,6 +21,7 @@ pub(super) fn classify(error: &(dyn StdError + 'static)) -> Verdict {
     for cause in causes(error) {
         match one(cause) {
             Some(Finding::Fatal) => return Verdict::Fatal,
+            Some(Finding::Unsent) => return Verdict::Unsent,
             Some(Finding::Failed(processed)) if found != Some(Processed::No) => found = Some(processed),
             _ => {}
         }
@@ -27,15 +29,25 @@ pub(super) fn classify(error: &(dyn StdError + 'static)) -> Verdict {
     found.map_or(Verdict::Fatal, |processed| Verdict::Failed(Failure::new(processed)))
 }
 
-/// Whether the layers underneath have kept the request back.
-pub(in crate::retry) fn is_unsent(error: &(dyn StdError + 'static)) -> bool {
-    causes(error).any(|cause| {
-        cause.is::<CooldownError>() || cause.downcast_ref::<crate::Error>().is_some_and(|error| !error.is_sent())
-    })
+/// Whether the server has most likely never seen the request.
+pub(in crate::retry) fn is_unprocessed(error: &(dyn StdError + 'static)) -> bool {
+    match classify(error) {
+        Verdict::Unsent => true,
+        Verdict::Failed(failure) => failure.processed() == Processed::No,
+        _ => false,
+    }
 }
 
 fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
-    if is_own(error) || error.is::<tower::load_shed::error::Overloaded>() || is_untrusted(error) {
+    if let Some(error) = error.downcast_ref::<crate::Error>() {
+        // Not tried again: the token cache has a back-off of its own.
+        return Some(if error.is_sent() { Finding::Fatal } else { Finding::Unsent });
+    }
+    if error.is::<CooldownError>() {
+        // Who was told to wait for too long is told so.
+        return Some(Finding::Unsent);
+    }
+    if error.is::<ReplayError>() || error.is::<tower::load_shed::error::Overloaded>() || is_untrusted(error) {
         return Some(Finding::Fatal);
     }
     if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>() {
@@ -53,12 +65,6 @@ fn one(error: &(dyn StdError + 'static)) -> Option<Finding> {
     return super::hyper::classify(error);
     #[cfg(not(feature = "hyper"))]
     None
-}
-
-/// Those of ours that stay: the token cache has a back-off of its own, who was told to wait for too long is told so, and a
-/// body that cannot be sent again cannot.
-fn is_own(error: &(dyn StdError + 'static)) -> bool {
-    error.is::<crate::Error>() || error.is::<CooldownError>() || error.is::<ReplayError>()
 }
 
 fn io_error(error: &io::Error) -> Option<Finding> {

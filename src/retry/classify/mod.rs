@@ -11,7 +11,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use http::Response;
 
-pub(super) use self::error::is_unsent;
+pub(super) use self::error::is_unprocessed;
 pub use self::{grpc::GrpcClassifier, status::HttpClassifier, typed::TypedErrors};
 
 /// Says what an outcome means: what a [`RetryPolicy`](super::RetryPolicy) asks after every attempt, before it looks at its
@@ -56,6 +56,9 @@ pub enum Verdict {
     Done,
     /// Whatever it is, another attempt would not mend it. It is returned.
     Fatal,
+    /// A layer underneath has kept the request back: there was no token for it, or a [cool-down](super::CooldownLayer) that is too
+    /// long. It is returned, and a retry that ends so has cost nothing.
+    Unsent,
     /// The credentials were refused.
     Unauthorized {
         /// Whether the next attempt would carry others: then it is made at once, the first time, and costs nothing.

@@ -110,13 +110,7 @@ impl HttpClassifier {
     }
 
     fn hint<R>(&self, response: &Response<R>) -> Option<Duration> {
-        let mut hints = self.hints.clone();
-        if self.limited_403 {
-            hints = hints.rate_limit_reset();
-        }
-        if self.grpc {
-            hints = hints.grpc_pushback();
-        }
+        let hints = self.hints.implied(self.limited_403, self.grpc);
         if hints.forbids(response.headers()) {
             return Some(Duration::MAX);
         }

@@ -211,13 +211,15 @@ fn proof_that_nothing_was_processed_counts_before_doubt() {
 }
 
 #[test]
-fn an_error_of_this_crate_is_never_retried() {
+fn what_was_kept_back_is_never_retried() {
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
     let ours = || crate::Error::transient(refused());
-    assert_eq!(error(&ours()), Verdict::Fatal, "although its cause is a connection");
-    assert_eq!(error(&Wrapped("layer", Some(Box::new(ours())))), Verdict::Fatal);
-    assert_eq!(error(&io::Error::other(ours())), Verdict::Fatal);
-    assert_eq!(error(&io::Error::new(io::ErrorKind::ConnectionReset, ours())), Verdict::Fatal);
+    assert_eq!(error(&ours()), Verdict::Unsent, "although its cause is a connection");
+    assert_eq!(error(&Wrapped("layer", Some(Box::new(ours())))), Verdict::Unsent);
+    assert_eq!(error(&io::Error::other(ours())), Verdict::Unsent);
+    assert_eq!(error(&io::Error::new(io::ErrorKind::ConnectionReset, ours())), Verdict::Unsent);
+    assert_eq!(error(&crate::Error::deadline(false)), Verdict::Unsent);
+    assert_eq!(error(&crate::Error::deadline(true)), Verdict::Fatal, "it was on its way");
 }
 
 #[test]

@@ -104,13 +104,12 @@ impl<B> State<B> {
             Source::Failed(_) => return SizeHint::default(),
         };
         match &self.kept {
-            Some(kept) if matches!(self.source, Source::Ended(Some(_))) && !self.sized => {
-                // HTTP/1.1 has no trailers after a body whose length it was told.
-                let mut hint = SizeHint::new();
-                hint.set_lower((kept.len() - cursor.read) as u64);
-                hint
+            Some(kept) => {
+                let hint = plus(rest, kept.len() - cursor.read);
+                let may_have_trailers = !self.sized && !matches!(self.source, Source::Ended(None));
+                // HTTP/1.1 has none after a body whose length it was told.
+                if may_have_trailers && hint.exact().is_some() { at_least(hint.lower()) } else { hint }
             }
-            Some(kept) => plus(rest, kept.len() - cursor.read),
             None if self.owner == Some(cursor.id) => plus(rest, 0),
             None => SizeHint::default(),
         }
@@ -239,10 +238,15 @@ fn park(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
     if slot.as_ref().is_some_and(|old| old.will_wake(waker)) { None } else { slot.replace(waker.clone()) }
 }
 
+fn at_least(bytes: u64) -> SizeHint {
+    let mut hint = SizeHint::new();
+    hint.set_lower(bytes);
+    hint
+}
+
 fn plus(rest: &SizeHint, kept: usize) -> SizeHint {
     let kept = kept as u64;
-    let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(kept));
+    let mut hint = at_least(rest.lower().saturating_add(kept));
     if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(kept)) {
         hint.set_upper(upper);
     }

@@ -1,0 +1,71 @@
+//! What a policy knows of one request.
+
+use tokio::time::Instant;
+
+use super::budget::Purse;
+
+/// Pristine in the policy that a service holds; `Retry` clones it for each request.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) started: Option<Instant>,
+    /// How often it was sent, replays after a 401 included.
+    pub(super) sent: u32,
+    pub(super) failed: u32,
+    pub(super) throttled: u32,
+    /// Whether it was sent again for a failure that allows that once.
+    pub(super) once: bool,
+    pub(super) replayed: bool,
+    /// What the last retry has cost.
+    pub(super) spent: u32,
+    /// The same, until its outcome is known.
+    pub(super) price: Option<Price>,
+}
+
+/// What was paid for a retry. If it is dropped before that is sent, because the caller has gone away or the service failed to
+/// become ready, the budget has it back.
+#[derive(Debug)]
+pub(super) struct Price {
+    purse: Purse,
+    cost: u32,
+    sent: bool,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// It is on its way to the service underneath.
+    pub(super) fn sends(&mut self) {
+        if let Some(price) = &mut self.price {
+            price.sent = true;
+        }
+    }
+}
+
+/// All but what was paid: that is given back once.
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        let Self { started, sent, failed, throttled, once, replayed, spent, price: _ } = *self;
+        Self { started, sent, failed, throttled, once, replayed, spent, price: None }
+    }
+}
+
+// === impl Price ===
+
+impl Price {
+    pub(super) fn new(purse: Purse, cost: u32) -> Self {
+        Self { purse, cost, sent: false }
+    }
+
+    /// It was kept back further in.
+    pub(super) fn give_back(mut self) {
+        self.sent = false;
+    }
+}
+
+impl Drop for Price {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.purse.refund(self.cost);
+        }
+    }
+}
