@@ -59,12 +59,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // With the origin, which generated clients take as well: the layer looks at where a call goes before the channel does.
     let client = Grpc::with_origin(api, url.parse()?);
 
-    for (path, failures) in [
-        (GET, vec![]),
-        (GET, vec![Code::Unauthenticated]),
-        (ORDER, vec![Code::ResourceExhausted]),
-        (GET, vec![Code::Unavailable, Code::Unavailable]),
-        (ORDER, vec![Code::Unavailable]),
+    for (path, failures, sends) in [
+        (GET, vec![], 1),
+        (GET, vec![Code::Unauthenticated], 2),
+        (ORDER, vec![Code::ResourceExhausted], 2),
+        (GET, vec![Code::Unavailable, Code::Unavailable], 3),
+        (ORDER, vec![Code::Unavailable], 1),
     ] {
         script.set(failures.clone());
         let told = match call(client.clone(), path, "ping").await {
@@ -72,6 +72,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             Err(status) => format!("{:?}", status.code()),
         };
         println!("{path}, failing with {failures:?}: {told}, sent {} times", script.calls());
+        assert_eq!(script.calls(), sends);
     }
     println!("{:?}, with {} tokens", policy.stats(), tokens.stats().minted);
     Ok(())

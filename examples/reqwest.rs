@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     analytics.fail_next(Fault::RetryAfter(429, Duration::from_secs(1)));
     let uploads = ServiceBuilder::new().layer(ReplayBodyLayer::new()).service(api.clone());
     let response = reqwest::Response::from(uploads.oneshot(request).await?);
+    let response = response.error_for_status()?;
     println!("{}: {}", response.status(), response.text().await?);
     println!("{:?}, with {} tokens", policy.stats(), tokens.stats().minted);
 

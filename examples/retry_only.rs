@@ -36,26 +36,29 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut always = Request::post(server.url("/echo/report")).body(Full::<Bytes>::from("{}"))?;
     always.extensions_mut().insert(Repeat::Always);
     let requests = [
-        ("GET, 503", Fault::Status(503), Request::get(server.url("/echo")).body(Full::default())?),
-        ("POST, 503", Fault::Status(503), Request::post(server.url("/echo")).body(Full::from("{}"))?),
-        ("POST, 429", Fault::RetryAfter(429, SECOND), Request::post(server.url("/echo")).body(Full::from("{}"))?),
+        (2, "GET, 503", Fault::Status(503), Request::get(server.url("/echo")).body(Full::default())?),
+        (1, "POST, 503", Fault::Status(503), Request::post(server.url("/echo")).body(Full::from("{}"))?),
+        (2, "POST, 429", Fault::RetryAfter(429, SECOND), Request::post(server.url("/echo")).body(Full::from("{}"))?),
         (
+            2,
             "POST to a search, 503",
             Fault::Status(503),
             Request::post(server.url("/echo/search")).body(Full::from("{}"))?,
         ),
-        ("POST that may be repeated, reset", Fault::Reset, always),
+        (2, "POST that may be repeated, reset", Fault::Reset, always),
         (
+            1,
             "GET, a long Retry-After",
             Fault::RetryAfter(503, 3600 * SECOND),
             Request::get(server.url("/echo")).body(Full::default())?,
         ),
     ];
-    for (what, fault, request) in requests {
+    for (sends, what, fault, request) in requests {
         analytics.fail_next(fault);
         let before = analytics.stats().requests;
         let response = api.clone().oneshot(request).await?;
         let sent = analytics.stats().requests - before;
+        assert_eq!(sent, sends, "{what}");
         let outcome = response.extensions().get::<RetryOutcome>();
         let why = outcome.map_or(String::new(), |outcome| format!(", given up: {:?}", outcome.stopped));
         println!("{what}: {} after {sent} sent{why}", response.status());

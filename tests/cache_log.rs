@@ -1,24 +1,20 @@
 //! What the log says of a token: as much as the events.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
+use log::Log;
 use serde_json::Value;
 use support::{Answer, Issuer, millis, secs};
 use tokio::{task::JoinSet, time::sleep};
 use tower_oauth2::{MinTtl, TokenCache};
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 #[tokio::test(start_paused = true)]
 async fn the_log_has_why_how_long_and_for_how_many() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(LevelFilter::DEBUG).with_writer(log.clone());
-    let _guard = subscriber.finish().set_default();
+    let _guard = log.listen();
     let issuer = Issuer::new(secs(1000)).latency(millis(500));
     issuer.next([Answer::Permanent]);
     let tokens = TokenCache::new(issuer);
@@ -49,47 +45,13 @@ async fn the_log_has_why_how_long_and_for_how_many() {
     assert_eq!(log.last()["generation"], token.generation());
     tokens.token().await.unwrap();
     assert_eq!(fields(&log.last(), ["reason"]), ["rejected"]);
-    let lines = log.lines();
+    let lines = log.events().len();
     for _ in 0..10 {
         tokens.token().await.unwrap();
     }
-    assert_eq!(log.lines(), lines, "nothing on a hit");
+    assert_eq!(log.events().len(), lines, "nothing on a hit");
 }
 
 fn fields<const N: usize>(event: &Value, names: [&str; N]) -> [String; N] {
     names.map(|name| event[name].as_str().unwrap_or_else(|| panic!("{name} in {event}")).to_owned())
-}
-
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn last(&self) -> Value {
-        let bytes = self.0.lock().unwrap().clone();
-        let line = std::str::from_utf8(&bytes).unwrap().lines().last().unwrap().to_owned();
-        serde_json::from_str::<Value>(&line).unwrap()["fields"].take()
-    }
-
-    fn lines(&self) -> usize {
-        self.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

@@ -5,19 +5,23 @@
 mod grpc;
 
 use std::{
+    future::ready,
+    io,
+    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use http::uri::PathAndQuery;
+use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
 use tokio::time::{Instant, timeout};
 use tonic::{
     Code, Request, Status,
     body::Body,
     client::{Grpc, GrpcService},
-    transport::Endpoint,
+    transport::{Channel, Endpoint},
 };
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_oauth2::{
     OAuthLayer, Token, TokenCache,
     retry::{GrpcClassifier, Repeat, ReplayBody, ReplayBodyLayer, RetryLayer, RetryPolicy, RetryStats},
@@ -132,12 +136,32 @@ async fn a_server_that_is_not_there_is_asked_again_whatever_the_call() {
     assert_eq!((status.code(), stats.retries), (Code::Unavailable, 3), "{status:?}");
 }
 
+#[tokio::test]
+async fn a_server_whose_name_does_not_resolve_is_asked_for_again_whatever_the_call() {
+    let resolver = |_: Name| ready(Err::<std::iter::Empty<SocketAddr>, _>(io::Error::other("no such name")));
+    let connector = HttpConnector::new_with_resolver(service_fn(resolver));
+    let url = "http://localhost";
+    let channel = Endpoint::from_static(url).connect_with_connector_lazy(connector);
+    let (answer, stats) = call_by(channel, url, "hello", None).await;
+    let status = answer.unwrap_err();
+    assert_eq!((status.code(), stats.retries), (Code::Unavailable, 3), "{status:?}");
+}
+
 /// One call through the whole stack, and what its policy did.
 async fn call(server: &GrpcServer, text: &str, repeat: Option<Repeat>) -> (Result<String, Status>, RetryStats) {
     call_at(&server.url, text, repeat).await
 }
 
 async fn call_at(url: &str, text: &str, repeat: Option<Repeat>) -> (Result<String, Status>, RetryStats) {
+    call_by(Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy(), url, text, repeat).await
+}
+
+async fn call_by(
+    channel: Channel,
+    url: &str,
+    text: &str,
+    repeat: Option<Repeat>,
+) -> (Result<String, Status>, RetryStats) {
     let policy = RetryPolicy::new()
         .classifier(GrpcClassifier::new())
         .backoff(Duration::from_millis(1), Duration::from_millis(1));
@@ -146,7 +170,7 @@ async fn call_at(url: &str, text: &str, repeat: Option<Repeat>) -> (Result<Strin
         .layer(RetryLayer::new(policy.clone()))
         .layer(OAuthLayer::for_origin(url, tokens()).unwrap().grpc())
         .map_request(|request: http::Request<ReplayBody<Body>>| request.map(Body::new))
-        .service(Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy());
+        .service(channel);
     let mut request = Request::new(text.to_owned());
     if let Some(repeat) = repeat {
         request.extensions_mut().insert(repeat);

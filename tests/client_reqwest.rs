@@ -10,9 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use reqwest::ClientBuilder;
 use tokio::{
     net::TcpListener,
@@ -20,10 +21,10 @@ use tokio::{
 };
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, util::MapErrLayer};
 use tower_oauth2::{
-    TokenCache,
+    OAuthLayer, TokenCache,
     grant::{ClientAuth, ClientCredentials},
     reqwest::ReqwestClient,
-    retry::{RetryLayer, RetryPolicy},
+    retry::{ReplayBodyLayer, RetryLayer, RetryPolicy},
     testing::{Analytics, Fault, Issuer, Outage, Server},
 };
 
@@ -141,6 +142,34 @@ async fn a_certificate_that_does_not_fit_is_not_tried_again() {
     let (error, retries) = failing(builder, &nobody().await, Method::GET).await;
     assert_eq!(retries, 0, "{error:?}");
     assert!(error.downcast_ref::<reqwest::Error>().unwrap().is_connect(), "although it is one");
+}
+
+/// That of reqwest cannot be cloned.
+#[tokio::test]
+async fn a_streamed_body_is_replayed_after_a_401_with_a_fresh_token() {
+    let issuer = Issuer::new();
+    let analytics = Analytics::builder(&issuer).build();
+    let server = analytics.serve_with_issuer().await.unwrap();
+    let client = ReqwestClient::build(builder()).unwrap();
+    let auth = ClientAuth::basic("test-client", "test-secret");
+    let tokens = TokenCache::new(ClientCredentials::new(client.clone(), server.url("/oauth/token"), auth).unwrap());
+    let policy = RetryPolicy::new();
+    let api = ServiceBuilder::new()
+        .layer(ReplayBodyLayer::new())
+        .layer(RetryLayer::new(policy.clone()))
+        .layer(OAuthLayer::for_origin(server.url("/"), tokens.clone()).unwrap())
+        .service(client);
+    analytics.fail_next(Fault::Unauthorized);
+    for replays in [1, 1] {
+        let chunks = ["one ", "two ", "three"].map(|chunk| Ok::<_, io::Error>(Frame::data(Bytes::from(chunk))));
+        let body = reqwest::Body::wrap(StreamBody::new(stream::iter(chunks)));
+        let request = Request::post(server.url("/echo")).body(body).unwrap();
+        let response = timeout(LIMIT, api.clone().oneshot(request)).await.expect("bounded").unwrap();
+        assert_eq!((response.status(), policy.stats().replays), (StatusCode::OK, replays));
+        let echo = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(echo, r#"{"method":"POST","path":"/echo","length":13}"#);
+        assert_eq!(tokens.stats().minted, 2);
+    }
 }
 
 #[tokio::test]

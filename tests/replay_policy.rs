@@ -161,6 +161,61 @@ async fn what_else_forbids_it_is_told_first_and_no_budget_is_spent() {
     assert_eq!(send(&policy, 9, request(Method::PUT, ["one"]), answers).await.unwrap().status(), 200);
 }
 
+/// The third column of the table: of a body that is not there any more nothing is sent again, and who asks is told why.
+#[tokio::test(start_paused = true)]
+async fn whatever_the_outcome_a_body_that_is_not_there_any_more_is_sent_once() {
+    type Row = (&'static str, fn() -> Result<Response<Bytes>, BoxError>, u32);
+    fn with(status: u16, field: Option<(&'static str, &'static str)>) -> Result<Response<Bytes>, BoxError> {
+        let mut response = status_of(status);
+        response.headers_mut().extend(
+            field.map(|(name, value)| (Some(http::HeaderName::from_static(name)), HeaderValue::from_static(value))),
+        );
+        response.extensions_mut().insert(TokenRejected::new(true));
+        Ok(response)
+    }
+    fn io(kind: io::ErrorKind) -> Result<Response<Bytes>, BoxError> {
+        Err(io::Error::from(kind).into())
+    }
+    let rows: [Row; 13] = [
+        ("401", || with(401, None), 2),
+        ("408", || with(408, None), 4),
+        ("425", || with(425, None), 4),
+        ("429", || with(429, Some(("retry-after", "1"))), 6),
+        ("500", || with(500, None), 4),
+        ("502", || with(502, None), 4),
+        ("503", || with(503, None), 4),
+        ("503 with a hint", || with(503, Some(("retry-after", "1"))), 6),
+        ("504", || with(504, None), 4),
+        ("refused", || io(io::ErrorKind::ConnectionRefused), 4),
+        ("reset", || io(io::ErrorKind::ConnectionReset), 4),
+        ("timed out", || Err(tower::timeout::error::Elapsed::new().into()), 4),
+        ("not found", || with(404, None), 1),
+    ];
+    for (what, answer, sends) in rows {
+        // It is kept, it is too long and was read, and it is too long and nobody has read any of it.
+        for (cap, read, expected) in [(3, true, sends), (2, true, 1), (2, false, sends)] {
+            let sent = Arc::new(AtomicI32::new(0));
+            let seen = Arc::clone(&sent);
+            let client = service_fn(move |request: Sent| {
+                seen.fetch_add(1, SeqCst);
+                async move {
+                    if read {
+                        assert_eq!(request.into_body().collect().await?.to_bytes(), "one");
+                    }
+                    answer()
+                }
+            });
+            let policy = RetryPolicy::new();
+            let layers = ServiceBuilder::new().layer(ReplayBodyLayer::new().cap(cap)).layer(RetryLayer::new(policy));
+            let result = layers.service(client).oneshot(request(Method::PUT, ["one"])).await;
+            assert_eq!(sent.load(SeqCst), i32::try_from(expected).unwrap(), "{what}: {cap} {read}");
+            if let (Ok(response), true) = (&result, sends > 1 && expected == 1) {
+                assert_eq!(outcome(response), Some(Stopped::NotReplayable), "{what}");
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_still_runs_goes_on_if_its_answer_goes_to_the_caller() {
     for (policy, stopped) in [

@@ -1,13 +1,17 @@
 //! A connection that could not be made: nothing was sent, unless it is one that must not be made.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::{future::ready, io};
+use std::{future::ready, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::{Method, Request, Uri};
 use http_body_util::Full;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{
+        Client,
+        connect::{Connect, HttpConnector, dns::Name},
+    },
     rt::{TokioExecutor, TokioIo},
 };
 use tokio::net::TcpStream;
@@ -36,6 +40,48 @@ async fn a_certificate_that_does_not_fit_is_not_tried_again() {
         assert_eq!(retries, 0, "{error:?}");
         assert!(error.downcast_ref::<hyper_util::client::legacy::Error>().unwrap().is_connect(), "although it is one");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_does_not_resolve_is_tried_again_for_any_method() {
+    let resolver = |_: Name| ready(Err::<std::iter::Empty<SocketAddr>, _>(io::Error::other("no such name")));
+    let connector = HttpConnector::new_with_resolver(service_fn(resolver));
+    for method in [Method::GET, Method::POST] {
+        assert_eq!(retries(connector.clone(), method, "http://api.example.com/").await, 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_uri_that_names_no_server_is_not_tried_again() {
+    let https = || {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls());
+        connector.https_or_http().enable_http1().build()
+    };
+    for method in [Method::GET, Method::POST] {
+        assert_eq!(retries(HttpConnector::new(), method.clone(), "https://api.example.com/").await, 0);
+        assert_eq!(retries(https(), method.clone(), "ftp://api.example.com/").await, 0);
+        assert_eq!(retries(https(), method.clone(), "https://api..example.com/").await, 0, "no name of a server");
+    }
+}
+
+fn tls() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+}
+
+/// How often the request is tried again.
+async fn retries<C>(connector: C, method: Method, uri: &str) -> u64
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let policy = RetryPolicy::new();
+    let stack = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).map_err(BoxError::from).service(client);
+    let request = Request::builder().method(method).uri(uri).body(Full::from("body")).unwrap();
+    let error = stack.oneshot(request).await.unwrap_err();
+    assert!(error.downcast_ref::<hyper_util::client::legacy::Error>().unwrap().is_connect(), "{error:?}");
+    policy.stats().retries
 }
 
 /// A POST through hyper-util's client with a connector that always fails like that; the error, and how often it was tried

@@ -1,22 +1,18 @@
 //! Layers that are stacked the wrong way round say so, once, and how to mend it; those that are not say nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use http::{Request, Response, header::AUTHORIZATION};
-use serde_json::Value;
+use log::Log;
 use support::{Issuer, secs};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
     OAuthLayer, TokenCache, TokenRejected,
-    retry::{RetryLayer, RetryPolicy},
+    retry::{GrpcClassifier, RetryLayer, RetryPolicy},
 };
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 const INSIDE_OUT: &str = "a 401 came by a RetryLayer before it came to the OAuthLayer, which is outside of it: put the RetryLayer outside, or no request is sent again with a new token";
 const UNSEEN: &str = "a request without credentials was answered with a 401, and no OAuthLayer has seen it: if it should have had a token, put one inside of the RetryLayer, with nothing in between that drops the extensions of responses; and if it is gRPC, set OAuthLayer::grpc";
@@ -81,6 +77,26 @@ async fn a_layer_in_between_that_drops_the_mark_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_of_grpc_that_the_layer_does_not_look_at_is_told_of_once() {
+    for looks in [false, true] {
+        let log = Log::default();
+        let _guard = log.listen();
+        let layer = layer("https://api.example.com");
+        let stack = ServiceBuilder::new()
+            .layer(RetryLayer::new(RetryPolicy::new().classifier(GrpcClassifier::new())))
+            .layer(if looks { layer.grpc() } else { layer })
+            .service(service_fn(|_: Request<()>| async {
+                Response::builder().header("grpc-status", "16").body(()).map_err(BoxError::from)
+            }));
+        for _ in 0..3 {
+            send(&stack, get()).await;
+        }
+        let told: Vec<_> = log.warnings().into_iter().filter(|message| message != "giving up").collect();
+        assert_eq!(told, if looks { vec![] } else { vec![UNSEEN] });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stack_that_is_right_says_nothing() {
     let log = Log::default();
     let _guard = log.listen();
@@ -140,40 +156,4 @@ fn with_own_credentials() -> Request<()> {
     let mut request = get();
     request.headers_mut().insert(AUTHORIZATION, "Basic eDp5".parse().unwrap());
     request
-}
-
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn listen(&self) -> impl Sized + use<> {
-        let subscriber = tracing_subscriber::fmt().json().with_max_level(LevelFilter::DEBUG).with_writer(self.clone());
-        subscriber.finish().set_default()
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let bytes = self.0.lock().unwrap().clone();
-        let lines = std::str::from_utf8(&bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap());
-        let warnings = lines.filter(|event: &Value| event["level"] == "WARN");
-        warnings.map(|event| event["fields"]["message"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::{
+    future::Future,
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,17 +15,17 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{sleep, timeout},
 };
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::retry::{RetryLayer, RetryPolicy};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -52,6 +53,51 @@ async fn a_connection_that_breaks_before_the_head_is_tried_again_if_repeatable()
             assert_eq!(connections.load(Ordering::SeqCst), if retried { 3 } else { 1 }, "{ending:?} {method}");
             assert_eq!(policy.stats().retries, if retried { 2 } else { 0 }, "{ending:?} {method}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_never_left_the_queue_of_its_connection_is_tried_again_for_any_method() {
+    // Queued behind one that is not answered, on a connection that ends.
+    for (method, again) in [(Method::GET, [true, true]), (Method::POST, [false, true])] {
+        let (mut sender, driver) = connection().await;
+        let first = sender.send_request(request(&method));
+        let driven = tokio::spawn(driver);
+        sleep(PAUSE).await;
+        let second = sender.send_request(request(&method));
+        driven.abort();
+        let (first, second) = (first.await.unwrap_err(), second.await.unwrap_err());
+        assert!(first.is_user(), "as if the body had failed: {first:?}");
+        assert!(second.is_canceled(), "{second:?}");
+        let tried = [is_tried_again(&method, first).await, is_tried_again(&method, second).await];
+        assert_eq!(tried, again, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_over_is_one_that_broke_off() {
+    let (mut sender, driver) = connection().await;
+    drop(driver);
+    let error = sender.ready().await.unwrap_err();
+    assert!(error.is_closed(), "{error:?}");
+    assert!(is_tried_again(&Method::GET, sender.ready().await.unwrap_err()).await);
+    assert!(!is_tried_again(&Method::POST, error).await);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_pings_has_timed_out() {
+    for (method, again) in [(Method::GET, true), (Method::POST, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (silent, _) = listener.accept().await.unwrap();
+        let mut http2 = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        http2.timer(TokioTimer::new()).keep_alive_interval(PAUSE / 10).keep_alive_timeout(PAUSE / 10);
+        let (mut sender, driver) = http2.handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(driver);
+        let error = timeout(LIMIT, sender.send_request(request(&method))).await.expect("bounded").unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(is_tried_again(&method, error).await, again);
+        drop(silent);
     }
 }
 
@@ -150,6 +196,37 @@ async fn send(
     let body = Full::from("body");
     let request = Request::builder().method(method).uri(format!("http://{addr}/")).body(body).unwrap();
     timeout(LIMIT, stack.oneshot(request)).await.expect("bounded")
+}
+
+/// One connection of hyper's to somebody who never answers, and what drives it.
+async fn connection() -> (SendRequest<Full<Bytes>>, impl Future<Output = hyper::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (silent, _) = listener.accept().await.unwrap();
+    let (sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let driver = async move {
+        let _open = silent;
+        driver.await
+    };
+    (sender, driver)
+}
+
+fn request(method: &Method) -> Request<Full<Bytes>> {
+    Request::builder().method(method).uri("http://localhost/").body(Full::from("body")).unwrap()
+}
+
+/// What the policy makes of `error`, which comes in answer to the first attempt only.
+async fn is_tried_again(method: &Method, error: hyper::Error) -> bool {
+    let error = Arc::new(Mutex::new(Some(error)));
+    let client = service_fn(move |_| {
+        let error = error.lock().unwrap().take();
+        async { error.map_or_else(|| Ok(Response::new(())), |error| Err(BoxError::from(error))) }
+    });
+    let policy = policy();
+    let stack = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).service(client);
+    let result = stack.oneshot(request(method)).await;
+    assert_eq!(result.is_ok(), policy.stats().retries == 1, "{result:?}");
+    result.is_ok()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -277,4 +354,6 @@ async fn goaway_server(last: u8) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 /// Nothing here takes a hundredth of it.
+/// For the other side to see what was done.
+const PAUSE: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(20);

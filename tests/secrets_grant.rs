@@ -1,13 +1,16 @@
 //! No secret of a client, and no token, in anything that a program prints: `Debug`, errors, their causes, logs at TRACE.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::{
     error::Error as StdError,
     fmt::Write as _,
     future::pending,
     io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -16,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, header::AUTHORIZATION};
 use http_body_util::Full;
+use log::Log;
 use tokio::time::sleep;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
 use tower_oauth2::{
@@ -23,7 +27,6 @@ use tower_oauth2::{
     grant::{ClientAuth, ClientCredentials},
     retry::{RetryLayer, RetryPolicy},
 };
-use tracing_subscriber::fmt::MakeWriter;
 
 const SECRET: &str = "canary-s3cret+/w";
 const PARAM: &str = "canary-parameter";
@@ -37,8 +40,7 @@ const FORBIDDEN: [&str; 7] =
 #[tokio::test(start_paused = true)]
 async fn nothing_that_is_printed_shows_a_secret() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
-    tracing::subscriber::set_global_default(subscriber.with_writer(log.clone()).finish()).unwrap();
+    log.listen_everywhere().unwrap();
     let mut shown = String::new();
 
     for behaviour in [
@@ -87,13 +89,13 @@ async fn nothing_that_is_printed_shows_a_secret() {
         }
     }
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     for event in
         ["retrying the token request", "token refreshed", "token refresh failed", "token rejected", "giving up"]
     {
         assert!(logged.contains(event), "the log is that of this crate: {event}");
     }
-    assert!(logged.contains("replay=true") && logged.contains("replay=false"));
+    assert!(logged.contains(r#""replay":true"#) && logged.contains(r#""replay":false"#));
     for text in [&shown, &logged] {
         for secret in FORBIDDEN {
             if let Some(at) = text.find(secret) {
@@ -163,27 +165,5 @@ fn show(shown: &mut String, error: &(dyn StdError + 'static)) {
     while let Some(error) = next {
         write!(shown, "{error} {error:?} {error:#?}").unwrap();
         next = error.source();
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }

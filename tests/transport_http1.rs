@@ -35,6 +35,37 @@ async fn connection_close_after_any_answer_costs_nothing() {
 }
 
 #[tokio::test]
+async fn connection_close_after_an_answer_that_is_tried_again_costs_one_connection() {
+    for (status, method, retried) in
+        [(429, Method::POST, true), (503, Method::GET, true), (503, Method::POST, false), (404, Method::GET, false)]
+    {
+        for leaves in [true, false] {
+            let wire = Wire::start(move |number, mut connection| async move {
+                if number > 0 {
+                    return connection.serve().await;
+                }
+                let head = connection.head().await.unwrap();
+                connection.body(&head).await.unwrap();
+                let answer = format!("HTTP/1.1 {status} Busy\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbusy");
+                connection.write(&answer).await;
+                if leaves {
+                    connection.close().await;
+                } else {
+                    assert!(connection.head().await.is_none(), "nothing may come after it");
+                }
+            })
+            .await;
+            let which = usize::from(leaves);
+            let caller = &http1_callers(&wire.url())[which];
+            let outcome = caller.send(method.clone(), "body").await;
+            let told = format!("{} {status} {method} {leaves}: {outcome:?}", caller.name);
+            assert_eq!(outcome.status(), Some(if retried { 200 } else { status }), "{told}");
+            assert_eq!(wire.sends().len(), 1 + usize::from(retried), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn connection_close_after_every_answer_does_not_trouble_a_crowd() {
     let wire = Wire::start(|_, connection| close_after(connection, 0, Farewell::Announced)).await;
     for caller in http1_callers(&wire.url()) {

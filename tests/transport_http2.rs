@@ -61,6 +61,34 @@ async fn a_stream_that_is_reset_after_the_head_of_the_response_is_for_who_reads_
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_in_the_midst_of_a_head_is_tried_again_if_repeatable() {
+    for (method, retried) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)] {
+        for reset in [true, false] {
+            for which in 0..CALLERS {
+                let server = Frames::start(move |number, mut connection| async move {
+                    if number > 0 {
+                        return connection.serve().await;
+                    }
+                    connection.requests(1).await?;
+                    connection.half_head(1).await;
+                    if reset { connection.reset().await } else { connection.close().await }
+                })
+                .await;
+                let caller = &http2_callers(&server.url())[which];
+                let outcome = caller.send(method.clone(), "body").await;
+                let told = format!("{} {method} {reset}: {outcome:?}", caller.name);
+                assert_eq!(outcome.status() == Some(200), retried, "{told}");
+                assert_eq!(
+                    (server.sends(), caller.retries()),
+                    (1 + usize::from(retried), u64::from(retried)),
+                    "{told}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_is_reset_takes_what_is_under_way_with_it() {
     for (method, retried) in [(Method::GET, true), (Method::POST, false)] {
         for which in 0..CALLERS {

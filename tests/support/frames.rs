@@ -140,6 +140,11 @@ impl Connection {
         self.head(stream, status, 0).await;
     }
 
+    /// The first part of a head, of which more would have to come.
+    pub(crate) async fn half_head(&mut self, stream: u32) {
+        self.write(HEADERS, 0, stream, b"\x08\x03200").await;
+    }
+
     pub(crate) async fn data(&mut self, stream: u32, data: &[u8], last: bool) {
         self.write(DATA, if last { END_STREAM } else { 0 }, stream, data).await;
     }

@@ -13,7 +13,7 @@ use support::{Exporter, ID, SECRET, SimulatorProcess};
 
 #[tokio::test]
 async fn twenty_thousand_conversations_come_from_another_process_through_expiry_and_rate_limit() {
-    let limits = ["--rate-limit", "90", "--token-lifetime", "1s", "--server-error", "0.01"];
+    let limits = ["--rate-limit", "30", "--token-lifetime", "1s", "--server-error", "0.01"];
     let (summary, stats) = export("details", 20_000, &limits).await;
     assert!(summary["tokens_minted"].as_u64().unwrap() > 1, "{summary}");
     assert_eq!(summary["tokens_minted"], stats["tokens_minted"]);
