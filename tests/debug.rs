@@ -3,16 +3,20 @@
 
 use std::{convert::Infallible, fmt::Debug, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response};
-use tower::{Service, service_fn};
+use http_body_util::Full;
+use tower::{Service, retry::budget::TpsBudget, service_fn};
 use tower_layer::Layer;
 use tower_oauth2::{
     OAuthLayer, Token, TokenCache, TokenCaches,
     client::HttpsClient,
+    genesys::RetryHintLayer,
     grant::{
         ClientAuth, ClientCredentials, Metadata, RefreshToken, Secret, TokenEndpoint, TokenExchange, TokenRequest,
         assertion::{Algorithm, ClientAssertion},
     },
+    retry::{CooldownLayer, ReplayBody, RetryPolicy, cooldown::Pacing},
     source_fn,
     testing::Issuer,
 };
@@ -63,6 +67,22 @@ async fn grants() {
 fn assertions() {
     let assertion = ClientAssertion::with_client_secret(Algorithm::HS256).unwrap();
     shows(&assertion, &["ClientAssertion", "HS256", "60s"]);
+}
+
+#[test]
+fn retries() {
+    let policy = RetryPolicy::new().max_attempts(7).budget_capacity(77);
+    shows(&policy, &["RetryPolicy", "max_attempts: 7", "300s", "77"]);
+    shows(&policy.clone().no_budget(), &["Bottomless"]);
+    shows(&policy.budget(TpsBudget::default()), &["Custom"]);
+    let cooldown = CooldownLayer::new().max_wait(Duration::from_secs(77)).pace(Pacing::genesys());
+    shows(&cooldown, &["CooldownLayer", "77s", "Genesys"]);
+    let mut api = cooldown.layer(service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) }));
+    shows(&api, &["Cooldown", "inner", "77s"]);
+    shows(&api.call(Request::new(())), &["ResponseFuture"]);
+    let body = ReplayBody::wrap(Request::new(Full::<Bytes>::from("canary")), 64);
+    shows(&body.body(), &["ReplayBody", "read: 0"]);
+    shows(&RetryHintLayer::new().max_body(77), &["RetryHintLayer", "77"]);
 }
 
 fn shows(what: &impl Debug, parts: &[&str]) {

@@ -49,11 +49,11 @@ impl Backoff {
         let least = if throttled { bound / 2 } else { Duration::ZERO };
         let backoff = least + (bound - least).mul_f64(rng.f64());
         match hint {
-            Some(hint) if hint > Duration::ZERO => {
+            Some(hint) => {
                 let spread = (hint / 10).min(MAX_SPREAD).mul_f64(rng.f64());
                 hint.max(backoff).saturating_add(spread)
             }
-            _ => backoff,
+            None => backoff,
         }
     }
 }

@@ -74,6 +74,7 @@ fn a_limit_that_is_used_up_says_when_it_is_not() {
         (r#""a,b;r=0;t=9";r=3;t=4"#, None),
         (r#""a\";r=0;t=9";r=0;t=4"#, Some(4)),
         (r#""a\\";r=0;t=9"#, Some(9)),
+        (r#"a\";r=0;t=9"#, None),
         (r#""never closed;r=0;t=9"#, None),
         (r#""a";r=0;t=-1"#, None),
         (r#""a";r=0;t=1.5"#, None),

@@ -43,7 +43,8 @@ struct Known {
     /// From when it was first heard of to its end; the next one is taken to be as long.
     length: Duration,
     limit: u32,
-    left: u32,
+    /// Less than none, if more are on their way than there is room for.
+    left: i64,
     /// Of those that were sent, the most that the server can have counted for the next one, because it may have begun.
     early: u32,
     /// The next place in the line, where one is needed.
@@ -110,15 +111,16 @@ impl Window {
         }
         let mut at = now;
         if let Some(known) = &mut self.known {
-            if known.left == 0 {
+            let left = u32::try_from(known.left).unwrap_or_default();
+            if left == 0 {
                 return Turn::Wait(Hold { until: known.ends, spread: spread(known.length), cause: Cause::Paced });
             }
-            if pacing.is_little(known.left, known.limit) {
+            if pacing.is_little(left, known.limit) {
                 at = known.next.max(now);
                 if at > now && !can_wait(at) {
                     return Turn::Wait(Hold { until: at, spread: Duration::ZERO, cause: Cause::Paced });
                 }
-                known.next = at + known.ends.saturating_duration_since(at) / known.left;
+                known.next = at + known.ends.saturating_duration_since(at) / left;
             }
             known.left -= 1;
         }
@@ -133,7 +135,7 @@ impl Window {
             self.in_line = self.in_line.saturating_sub(1);
         } else if let Some(known) = &mut self.known {
             // Another round has begun between its turn and now.
-            known.left = known.left.saturating_sub(1);
+            known.left -= 1;
         }
         if let Some(known) = self.known.as_mut().filter(|known| known.may_be_over(now)) {
             known.early = known.early.saturating_add(1);
@@ -149,7 +151,7 @@ impl Window {
         }
         self.in_line = self.in_line.saturating_sub(1);
         if let Some(known) = &mut self.known {
-            known.left = known.left.saturating_add(1).min(known.limit);
+            known.left = (known.left + 1).min(known.limit.into());
             // Or nobody could go before all those who have given up would have gone.
             known.next = known.next.min(ticket.at);
         }
@@ -162,7 +164,7 @@ impl Window {
         }
         self.lost.push(mark.number);
         if let Some(known) = &mut self.known {
-            known.left = known.left.saturating_add(1).min(known.limit);
+            known.left = (known.left + 1).min(known.limit.into());
         }
     }
 
@@ -184,7 +186,7 @@ impl Window {
         // The server has most likely not counted those that were sent after it.
         let after = (self.sent - mark.number).saturating_sub(self.lost.len() as u64);
         let on_their_way = u32::try_from(after).unwrap_or(u32::MAX).saturating_add(self.in_line);
-        let left = reading.left.saturating_sub(on_their_way);
+        let left = i64::from(reading.left) - i64::from(on_their_way);
         let limit = |before: u32| reading.limit.unwrap_or(before).max(reading.left).max(1);
         match &mut self.known {
             Some(known) if !known.assumed && known.may_end_between(ends_after, ends) => {
@@ -221,7 +223,7 @@ impl Window {
             self.known = None;
         } else {
             let ends = now + known.length;
-            let left = known.limit.saturating_sub(known.early);
+            let left = i64::from(known.limit) - i64::from(known.early);
             *known = Known { since: now, ends, ends_after: ends, left, early: 0, next: now, assumed: true, ..*known };
         }
     }
@@ -237,7 +239,7 @@ impl Known {
 
     /// Whether an answer that tells of such an end can be about this one.
     fn may_end_between(&self, ends_after: Instant, ends: Instant) -> bool {
-        ends_after <= self.ends + ROUNDING && self.ends_after <= ends + ROUNDING
+        ends_after <= self.ends && self.ends_after <= ends
     }
 }
 

@@ -56,7 +56,7 @@ fn go(window: &mut Window, pacing: &Pacing, now: Instant) -> (usize, Turn) {
     }
 }
 
-fn left(window: &Window) -> u32 {
+fn left(window: &Window) -> i64 {
     window.known.as_ref().unwrap().left
 }
 
@@ -199,6 +199,15 @@ fn who_never_came_to_the_server_has_used_nothing() {
     assert!(matches!(window.ask(next, &pacing, None, |_| true), Turn::Go(_)));
     window.lose(before);
     assert_eq!(left(&window), 9, "it was of the window before");
+}
+
+#[test]
+fn a_place_that_was_never_there_is_not_given_back() {
+    let (mut window, pacing, start) = at_once();
+    let marks: Vec<_> = (0..4).map(|_| send(&mut window, &pacing, start)).collect();
+    window.read(start, &pacing, marks[2], told(0, 9));
+    window.lose(marks[3]);
+    assert!(matches!(window.ask(start, &pacing, None, |_| true), Turn::Wait(_)), "the fourth had none");
 }
 
 #[test]

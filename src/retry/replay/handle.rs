@@ -1,6 +1,6 @@
 //! What a policy, which sees requests of any body, can ask a [`ReplayBody`](super::ReplayBody).
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::Extensions;
 
@@ -42,11 +42,5 @@ fn answer(extensions: &Extensions, ask: impl FnOnce(&dyn Replayable) -> bool) ->
 impl Replay {
     pub(super) fn new(body: Arc<dyn Replayable>) -> Self {
         Self(body)
-    }
-}
-
-impl fmt::Debug for Replay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Replay").field(&self.0.is_replayable()).finish()
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use http::{Extensions, HeaderMap};
-use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use tokio_test::task::spawn;
 
 use super::*;
@@ -68,6 +68,114 @@ fn trailers_keep_the_length_of_a_replay_unsaid_if_it_was() {
     assert_eq!((hint.lower(), hint.upper()), (3, None));
 }
 
+/// Its length is known when all of its data is out, and its trailers are not.
+#[test]
+fn trailers_that_may_come_keep_the_length_of_a_replay_unsaid_as_well() {
+    struct Late(VecDeque<Polled>);
+    impl Body for Late {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Polled {
+            self.0.pop_front().unwrap_or(Poll::Ready(None))
+        }
+        fn size_hint(&self) -> SizeHint {
+            if self.0.len() < 3 { SizeHint::with_exact(0) } else { SizeHint::default() }
+        }
+    }
+    let trailers = Poll::Ready(Some(Ok(Frame::trailers(HeaderMap::new()))));
+    let (first, second, handle) = pair(Late([frame("abc"), Poll::Pending, trailers].into()), 100);
+    let mut first = first.into_body();
+    assert_eq!(data(poll(&mut first)), "abc");
+    assert!(poll(&mut first).is_pending());
+    claim(&handle).unwrap();
+    let mut second = second.into_body();
+    assert_eq!((second.size_hint().lower(), second.size_hint().upper()), (3, None));
+    assert_eq!(data(poll(&mut second)), "abc");
+    assert!(poll(&mut second).map(|frame| frame.unwrap().unwrap().is_trailers()) == Poll::Ready(true));
+}
+
+#[test]
+fn a_copy_has_as_much_to_come_as_it_has_not_read() {
+    let body = Full::new(Bytes::from_static(b"abcdef")).map_err(BoxError::from);
+    let (first, second, _) = pair(body, 100);
+    assert_eq!(data(poll(&mut first.into_body())), "abcdef");
+    let mut second = second.into_body();
+    assert_eq!(second.size_hint().exact(), Some(6));
+    assert_eq!(data(poll(&mut second)), "abcdef");
+    assert_eq!(second.size_hint().exact(), Some(0));
+
+    // Short chunks would be joined.
+    let chunk = "a".repeat(600);
+    let (first, second, _) = pair(Script { hint: 1200, ..Script::of([chunk.as_str(); 2]) }, 2000);
+    let (mut first, mut second) = (first.into_body(), second.into_body());
+    assert_eq!(data(poll(&mut first)), chunk);
+    assert_eq!((first.size_hint().lower(), second.size_hint().lower()), (600, 1200));
+    assert_eq!(data(poll(&mut first)), chunk);
+    drop(first);
+    assert_eq!(data(poll(&mut second)), chunk);
+    assert_eq!(second.size_hint().lower(), 600);
+}
+
+#[test]
+fn a_body_over_the_limit_ends_for_the_copy_that_has_read_it_only() {
+    let (first, second, _) = pair(Full::new(Bytes::from_static(b"abcdef")), 5);
+    let (mut first, second) = (first.into_body(), second.into_body());
+    assert!(!first.is_end_stream());
+    assert_eq!(first.size_hint().exact(), Some(6));
+    assert_eq!(data(poll(&mut first)), "abcdef");
+    assert!(first.is_end_stream() && !second.is_end_stream());
+
+    let (first, second, _) = pair(Script { hint: 6, ..Script::of(["abc", "def"]) }, 5);
+    let (mut first, second) = (first.into_body(), second.into_body());
+    assert_eq!(data(poll(&mut first)), "abc");
+    assert_eq!((first.size_hint().lower(), second.size_hint().lower()), (3, 0), "it has nothing to give");
+}
+
+#[test]
+fn the_limit_is_64_kib_unless_another_is_set() {
+    for (size, fits) in [(65_536, true), (65_537, false)] {
+        let layer = ReplayBodyLayer::new();
+        let inner = tower::service_fn(|request: Request<ReplayBody<Script>>| async {
+            let handle = request.extensions().clone();
+            let mut body = request.into_body();
+            while poll(&mut body).map(|frame| frame.is_some()) == Poll::Ready(true) {}
+            Ok::<_, BoxError>(check(&handle).is_ok())
+        });
+        let request = Request::new(Script::of(["x".repeat(size).as_str()]));
+        let kept = tokio_test::block_on(tower::ServiceExt::oneshot(tower_layer::Layer::layer(&layer, inner), request));
+        assert_eq!(kept.unwrap(), fits, "{size}");
+    }
+}
+
+#[test]
+fn an_error_says_what_was_wrong_and_only_that() {
+    let kinds = [ReplayError::EARLY, ReplayError::SUPERSEDED, ReplayError::TOO_LARGE, ReplayError::FAILED];
+    let told = kinds.map(|error| (error.is_early(), error.is_superseded(), error.is_too_large()));
+    assert_eq!(told, [(true, false, false), (false, true, false), (false, false, true), (false, false, false)]);
+    let words = ["another copy", "is being sent again", "too large", "has failed"];
+    for (error, words) in kinds.iter().zip(words) {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_waker_is_not_kept_for_a_copy_that_was_superseded() {
+    struct Idle;
+    impl Wake for Idle {
+        fn wake(self: Arc<Self>) {}
+    }
+    let script = Script { frames: [Poll::Pending].into(), ..Script::default() };
+    let hook = Arc::clone(&script.hook);
+    let (first, _second, handle) = pair(script, 100);
+    set(&hook, move || claim(&handle).unwrap());
+    let idle = Arc::new(Idle);
+    let waker = Waker::from(Arc::clone(&idle));
+    let mut first = first.into_body();
+    assert!(error(Pin::new(&mut first).poll_frame(&mut Context::from_waker(&waker))).is_superseded());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&idle), 1);
+}
+
 #[test]
 fn a_claim_wakes_the_older_copy_and_takes_the_rest_from_it() {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
@@ -115,6 +223,12 @@ fn a_copy_that_is_polled_early_fails_and_harms_nobody() {
     assert_eq!(read(&mut first), "cd");
     assert_eq!(read(&mut third), "abcd");
     assert_eq!(read(&mut second.clone()), "abcd");
+
+    let (first, second, _) = pair(Script::of(["ab", "cd"]), 100);
+    let (mut second, mut third) = (second.clone().into_body(), second.into_body());
+    drop(first);
+    assert_eq!(data(poll(&mut second)), "ab");
+    assert!(error(poll(&mut third)).is_early(), "whichever copies they are");
 }
 
 #[test]
@@ -385,6 +499,7 @@ fn nothing_of_the_data_is_shown() {
     let mut body = first.into_body();
     assert_eq!(data(poll(&mut body)), "canary");
     assert!(!format!("{body:?}").contains("canary"), "{body:?}");
+    assert!(format!("{body:?}").contains("read: 6"), "{body:?}");
 }
 
 /// As `Retry` does it: the clone is kept, the original is sent.
