@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Uri};
 
 pub use crate::grant::fuzzing::{Asked, endpoint, metadata};
-use crate::{origin::Origin, retry::RetryHints};
+use crate::{
+    origin::Origin,
+    retry::{RetryHints, cooldown::Pacing},
+};
 
 /// As [`RetryPolicy`](crate::retry::RetryPolicy) reads it.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
@@ -16,6 +19,16 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 /// back.
 pub fn retry_hints(hints: &RetryHints, headers: &HeaderMap, now: SystemTime) -> (Option<Duration>, bool) {
     (hints.read_at(headers, now), hints.forbids(headers))
+}
+
+/// As [`CooldownLayer`](crate::retry::CooldownLayer) reads what is left of a limit, of how many, and until when.
+pub fn pacing(
+    pacing: &Pacing,
+    headers: &HeaderMap,
+    now: SystemTime,
+    max_reset: Duration,
+) -> Option<(u32, Option<u32>, Duration)> {
+    pacing.told(headers, now, max_reset)
 }
 
 /// As [`RetryHintLayer`](crate::genesys::RetryHintLayer) reads the body of a 429.

@@ -90,7 +90,7 @@
 //! | `client` | [`client::HttpsClient`], on hyper-util and rustls; brings `hyper` |
 //! | `hyper` | [`retry`] knows the errors of hyper, of the client in hyper-util, and of h2; brings no TLS |
 //! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
-//! | `metrics` | counters, histograms and gauges of every cache; see [below](#metrics) |
+//! | `metrics` | counters, histograms and gauges of every cache, and of [`retry`]; see [below](#metrics) |
 //! | `reqwest` | [`ReqwestClient`](mod@reqwest): reqwest under the layers; [`retry`] knows its errors |
 //! | `testing` | [`testing`]: an authorization server and an analytics API, in process, to test clients with |
 //!
@@ -107,7 +107,8 @@
 //!
 //! With the feature `metrics`, on the [`metrics`](https://docs.rs/metrics) facade. `cache` is the cache's
 //! [name](cache::Builder::name); the other labels have the values that are listed. Times are in seconds. Install the
-//! recorder before the first request. Caches of one name share their numbers, and the gauge is the last one's.
+//! recorder before the first request. Caches of one name share their numbers, and the gauge is the last one's; those of
+//! [`retry`] are of all policies and all cool-downs of the process.
 //!
 //! | name | kind | labels | what it tells |
 //! |---|---|---|---|
@@ -119,6 +120,12 @@
 //! | `tower_oauth2_rejections_total` | counter | `cache`, `outcome`: as [`RejectionOutcome`](cache::RejectionOutcome) | tokens that a resource server refused |
 //! | `tower_oauth2_rejected_token_age_seconds` | histogram | `cache` | how old they were |
 //! | `tower_oauth2_token_expires_at_seconds` | gauge | `cache` | when the token expires, since 1970: subtract the time of now to have what is left |
+//! | `tower_oauth2_retries_total` | counter | `reason`: `failed`, `throttled`, `unauthorized` | retries and replays, when their wait begins |
+//! | `tower_oauth2_retry_wait_seconds` | histogram | `reason` | how long that is |
+//! | `tower_oauth2_given_up_total` | counter | `stopped`: as [`Stopped`](retry::Stopped) | requests that might have been mended, and were not sent again |
+//! | `tower_oauth2_cooldowns_total` | counter | | cool-downs that were set, or became notably longer |
+//! | `tower_oauth2_cooldown_seconds` | histogram | | how long they are |
+//! | `tower_oauth2_held_back_total` | counter | `outcome`: `waited`, `refused` | requests that a cool-down or pacing held back, and those that failed for it |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs)]

@@ -5,15 +5,22 @@ mod support;
 
 use std::{
     collections::BTreeMap,
-    sync::Mutex,
+    future::ready,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use support::{Answer, Issuer, millis, secs};
 use tokio::time::{sleep, sleep_until, timeout};
-use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
-use tower_oauth2::{MinTtl, OAuthLayer, TokenCache};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_oauth2::{
+    MinTtl, OAuthLayer, TokenCache, TokenRejected,
+    retry::{CooldownLayer, ReplayBody, ReplayBodyLayer, RetryLayer, RetryPolicy},
+};
 
 #[tokio::test(start_paused = true)]
 async fn every_request_is_counted_once_by_how_it_came_by_its_token() {
@@ -24,14 +31,14 @@ async fn every_request_is_counted_once_by_how_it_came_by_its_token() {
     assert_eq!(first.unwrap().generation(), second.unwrap().generation());
     let api = ServiceBuilder::new()
         .layer(OAuthLayer::for_origin("https://api.example.com", tokens.clone()).unwrap())
-        .service(service_fn(|_| async { Ok::<_, BoxError>(http::Response::new(())) }));
-    let get = || http::Request::get("https://api.example.com/").body(()).unwrap();
+        .service(service_fn(|_| async { Ok::<_, BoxError>(Response::new(())) }));
+    let get = || Request::get("https://api.example.com/").body(()).unwrap();
     let mut kept = api.clone();
     for _ in 0..3 {
         (&mut kept).oneshot(get()).await.unwrap();
     }
     tokens.token().await.unwrap();
-    let elsewhere = http::Request::get("https://other.example.com/").body(()).unwrap();
+    let elsewhere = Request::get("https://other.example.com/").body(()).unwrap();
     api.clone().oneshot(elsewhere).await.unwrap();
     metrics.counters("requests_total", &[("genesys,hit", 4), ("genesys,waited", 2)]);
     assert_eq!(metrics.histogram("wait_seconds", "genesys,waited"), [2.0, 2.0]);
@@ -151,6 +158,69 @@ async fn a_recorder_may_come_after_the_cache_and_finds_no_secret() {
     tokens.reject(&token);
     let all = format!("{:?}", metrics.all());
     assert!(all.contains("made at run time") && !all.contains("canary"), "{all}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_given_up_and_held_back_is_counted_by_why() {
+    let metrics = Metrics::record();
+    let cooldown = CooldownLayer::new().max_wait(secs(20));
+    let send = |policy: RetryPolicy, method: &'static str, script: &[(u16, &'static str)]| {
+        let mut script = script.to_vec();
+        script.reverse();
+        let script = Arc::new(Mutex::new(script));
+        let api = service_fn(move |_: Request<()>| {
+            let (status, wait) = script.lock().unwrap().pop().unwrap_or((200, "0"));
+            let mut response = Response::builder().status(status).header("retry-after", wait).body(()).unwrap();
+            response.extensions_mut().insert(TokenRejected::new(true));
+            ready(Ok::<_, BoxError>(response))
+        });
+        let stack = ServiceBuilder::new().layer(RetryLayer::new(policy)).layer(cooldown.clone()).service(api);
+        stack.oneshot(Request::builder().method(method).uri("https://api.example.com/").body(()).unwrap())
+    };
+    let policy = || RetryPolicy::new().backoff(secs(2), secs(2));
+    send(policy(), "GET", &[(401, "0"), (500, "0"), (429, "10")]).await.unwrap();
+    send(policy(), "POST", &[(500, "0")]).await.unwrap();
+    send(policy(), "GET", &[(500, "0"); 4]).await.unwrap();
+    send(policy(), "GET", &[(401, "0"); 2]).await.unwrap();
+    send(policy().budget_capacity(0), "GET", &[(500, "0")]).await.unwrap();
+    send(policy().deadline(Duration::ZERO), "GET", &[(500, "0")]).await.unwrap();
+    send(policy(), "GET", &[(503, "600")]).await.unwrap();
+    send(policy(), "GET", &[]).await.unwrap_err();
+    let retries = [("failed", 4), ("throttled", 1), ("unauthorized", 2)];
+    metrics.counters("retries_total", &retries);
+    assert_eq!(metrics.histogram("retry_wait_seconds", "unauthorized"), [0.0, 0.0]);
+    let throttled = metrics.histogram("retry_wait_seconds", "throttled")[0];
+    assert!((10.0..=11.0).contains(&throttled), "{throttled}");
+    let given_up = [
+        ("budget", 1),
+        ("deadline", 1),
+        ("exhausted", 1),
+        ("hint_too_long", 1),
+        ("not_repeatable", 1),
+        ("unauthorized", 1),
+    ];
+    metrics.counters("given_up_total", &given_up);
+    metrics.counters("cooldowns_total", &[("", 2)]);
+    assert_eq!(metrics.histogram("cooldown_seconds", ""), [10.0, 600.0]);
+    metrics.counters("held_back_total", &[("refused", 1)]);
+
+    cooldown.clear();
+    let other = cooldown.layer(service_fn(|_: Request<()>| {
+        ready(Response::builder().status(429).header("retry-after", "5").body(()).map_err(BoxError::from))
+    }));
+    other.oneshot(Request::get("https://api.example.com/").body(()).unwrap()).await.unwrap();
+    send(policy(), "GET", &[]).await.unwrap();
+    metrics.counters("held_back_total", &[("refused", 1), ("waited", 1)]);
+    let body = Full::<Bytes>::from("body").map_err(BoxError::from).boxed_unsync();
+    let failing = service_fn(|request: Request<ReplayBody<_>>| async move {
+        request.into_body().collect().await?;
+        Response::builder().status(500).body(()).map_err(BoxError::from)
+    });
+    let stack =
+        ServiceBuilder::new().layer(ReplayBodyLayer::new().cap(1)).layer(RetryLayer::new(policy())).service(failing);
+    stack.oneshot(Request::put("/").body(body).unwrap()).await.unwrap();
+    let given_up = [&given_up[..4], &[("not_repeatable", 1), ("not_replayable", 1), ("unauthorized", 1)]].concat();
+    metrics.counters("given_up_total", &given_up);
 }
 
 struct Metrics {

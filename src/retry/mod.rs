@@ -96,6 +96,8 @@ mod classify;
 pub mod cooldown;
 mod hints;
 mod limits;
+#[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
+mod metrics;
 mod outcome;
 mod policy;
 mod repeatable;

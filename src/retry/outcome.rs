@@ -33,3 +33,20 @@ pub enum Stopped {
     /// A 401 that a new token did not cure, or cannot.
     Unauthorized,
 }
+
+// === impl Stopped ===
+
+impl Stopped {
+    #[cfg(feature = "metrics")]
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Deadline => "deadline",
+            Self::Exhausted => "exhausted",
+            Self::HintTooLong(_) => "hint_too_long",
+            Self::NotReplayable => "not_replayable",
+            Self::NotRepeatable => "not_repeatable",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}

@@ -13,6 +13,7 @@ use tracing::{debug, field, warn};
 use super::{
     classify::{Classify, HttpClassifier, Verdict},
     limits::Limits,
+    metrics,
     outcome::RetryOutcome,
     retry_by::RetryBy,
     session::Session,
@@ -166,6 +167,7 @@ where
             Ok(at) => {
                 let wait = at.saturating_duration_since(now);
                 count(if replay { &counters.replays } else { &counters.retries });
+                metrics::retrying(reason(verdict), wait);
                 debug!(status, error, replay, attempt = attempts, ?wait, "retrying");
                 let retry_by = limits.give_up_at(&self.session, request, now);
                 RetryBy::at(retry_by).tell(request.extensions_mut());
@@ -176,6 +178,7 @@ where
             }
             Err(stopped) => {
                 count(&counters.given_up);
+                metrics::gave_up(stopped);
                 if replay {
                     // The server is well, and what was spent to hear that is not held against it.
                     limits.purse.give(self.session.spent);
@@ -219,6 +222,15 @@ impl<C> fmt::Debug for RetryPolicy<C> {
             .field("deadline", &limits.deadline)
             .field("budget", &limits.purse)
             .finish_non_exhaustive()
+    }
+}
+
+/// Why it is sent again.
+fn reason(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unauthorized { .. } => "unauthorized",
+        Verdict::Failed(failure) if failure.is_throttled() => "throttled",
+        _ => "failed",
     }
 }
 

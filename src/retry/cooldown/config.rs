@@ -16,6 +16,7 @@ use tracing::debug;
 use super::{
     super::{
         hints::{RetryHints, is_spent},
+        metrics,
         stats::count,
     },
     key::{Credential, Hashing, Key, Place},
@@ -109,6 +110,7 @@ impl Config {
         }
         if let Some(wait) = wait.filter(|_| news) {
             count(&self.memory.counters.set);
+            metrics::cooling_down(wait);
             debug!(origin = %place, ?wait, status = response.status().as_u16(), "cooling down");
         }
     }

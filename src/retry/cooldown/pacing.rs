@@ -117,6 +117,17 @@ impl Pacing {
         Some(Reading { left, limit, reset: Duration::from_secs(reset).min(max_reset) })
     }
 
+    /// What is left, of how many, and until when.
+    #[cfg(fuzzing)]
+    pub(crate) fn told(
+        &self,
+        headers: &HeaderMap,
+        now: SystemTime,
+        max_reset: Duration,
+    ) -> Option<(u32, Option<u32>, Duration)> {
+        self.read(headers, now, max_reset).map(|reading| (reading.left, reading.limit, reading.reset))
+    }
+
     fn new(dialect: Dialect) -> Self {
         Self { dialect, spread_below: 0.2, margin: Duration::from_secs(1) }
     }

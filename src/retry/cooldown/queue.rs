@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 
 use super::{
-    super::{classify::is_unprocessed, retry_by::send_by, stats::count},
+    super::{classify::is_unprocessed, metrics, retry_by::send_by, stats::count},
     config::Config,
     error::{CooldownError, Reason},
     key::{Key, Place},
@@ -94,6 +94,7 @@ impl Queue {
         };
         if self.hold.replace(hold).is_none() {
             count(&config.memory.counters.waited);
+            metrics::held_back("waited");
         }
         Ok(Some(at))
     }
@@ -123,6 +124,7 @@ impl Queue {
 
     fn refuse(&self, hold: Hold, now: Instant, reason: Reason) -> CooldownError {
         count(&self.watch.config.memory.counters.refused);
+        metrics::held_back("refused");
         CooldownError::new(&self.watch.place, hold, now, reason)
     }
 }
