@@ -11,6 +11,8 @@
 //! | sends per request of 100,000, all answered 503, one after the other | 1.10 | 1.00035 |
 //! | the same, all at once | 1.10 | 1.00035 |
 //! | sends of one of them | 4 | 4 |
+//!
+//! A request that is told when to come back is sent six times at the most: `tests/retry_table.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;

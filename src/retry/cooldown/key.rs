@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_hash_of_ones_own_reads_back_is_what_was_written() {
+        let hashing = Hashing::default();
+        let both = |text: &[u8]| {
+            let mut both = Both([hashing.0[0].build_hasher(), hashing.0[1].build_hasher()]);
+            both.write(text);
+            both.finish()
+        };
+        assert_eq!(both(b"a"), both(b"a"));
+        assert_ne!(both(b"a"), both(b"b"));
+    }
+
+    #[test]
     fn no_two_processes_or_layers_hash_alike() {
         let key = || Hashing::default().key(request("https://a.example"), None).0;
         assert_ne!(key(), key());

@@ -12,7 +12,8 @@ use crate::{retry::hints::split, retry_after::server_time};
 /// # The arithmetic
 ///
 /// An answer says how many requests are *left* of how many the server *allows*, and in how many seconds the window ends. From
-/// what is left, those are taken off that were sent after the request that is answered. Then, for each request:
+/// what is left, those are taken off that were sent after the request that is answered. Of answers that overtake each other, that to
+/// the request which was sent last counts: it is the newest. Then, for each request:
 ///
 /// * One that was never sent, or never came to the server, because it could not connect, has used nothing.
 /// * While more is left than a fifth of what is allowed ([`spread_below`](Self::spread_below)): it is sent at once.
@@ -20,7 +21,8 @@ use crate::{retry::hints::split, retry_after::server_time};
 ///   and each has its place in the line.
 /// * With nothing left it waits for the window's end and one second more ([`margin`](Self::margin)), since seconds are rounded
 ///   one way or the other; plus up to a tenth of the window, 5 s at the most, so that not all come at once.
-/// * The next window is taken to allow as much for as long, until an answer tells.
+/// * The next window is taken to allow as much for as long, until an answer tells; less those that were sent when it may have begun
+///   already. A window that slides on with the answers is one after the other.
 ///
 /// A wait that is longer than [`max_wait`](super::CooldownLayer::max_wait) or the request's [`Deadline`](crate::Deadline) is
 /// not begun, and fails as with a cool-down.
@@ -214,6 +216,7 @@ mod tests {
             read(&pacing, &[("ratelimit", r#""a";r=0;t=3"#), ("ratelimit", r#""b";r=0;t=4;pk=:x:"#)]),
             Some((0, None, 4))
         );
+        assert_eq!(read(&pacing, &[("ratelimit", r#""a";r=0;t=0, "b";r=0;t=5, "c";r=0;t=1"#)]), Some((0, None, 5)));
         assert_eq!(read(&pacing, &[("ratelimit", r#""a, b";r=1;t=2"#)]), Some((1, None, 2)));
         assert_eq!(read(&pacing, &[("ratelimit", r#""a;r=0;t=99, x";r=5;t=10"#)]), Some((5, None, 10)));
         let earlier = [("ratelimit-remaining", "7"), ("ratelimit-reset", "8")];
@@ -237,6 +240,7 @@ mod tests {
         assert_eq!(tell("1800000042", None), Some(42));
         assert_eq!(tell("1800000041001", None), Some(42), "milliseconds");
         assert_eq!(tell("1799999999", None), Some(0), "past");
+        assert_eq!((tell("946080000", None), tell("946080001", None)), (Some(86_400), Some(0)), "thirty years");
         assert_eq!(tell("1800000042", Some("Fri, 15 Jan 2027 08:00:02 GMT")), Some(40), "1,800,000,002");
         assert_eq!(tell("soon", None), None);
     }
@@ -248,15 +252,18 @@ mod tests {
         assert!(pacing.clone().spread_below(7.0).is_little(300, 300));
         let at_once = pacing.clone().spread_below(0.0);
         assert!(!at_once.is_little(1, 300));
-        assert!(pacing.spread_below(f64::NAN).is_little(60, 300), "as if not said");
+        assert!(pacing.clone().spread_below(f64::NAN).is_little(60, 300), "as if not said");
+        assert_eq!(pacing.clone().margin(Duration::from_secs(7)).margin, Duration::from_secs(7));
+        assert_eq!(pacing.margin(Duration::MAX).margin, Duration::from_secs(3600), "an hour at the most");
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_sent_is_understood_or_not(fields in proptest::collection::vec((0..8_usize, ".{0,40}"), 0..6)) {
-            const NAMES: [&str; 8] = [
+        fn whatever_is_sent_is_understood_or_not(fields in proptest::collection::vec((0..11_usize, ".{0,40}|[0-9]{1,12}"), 0..8)) {
+            const NAMES: [&str; 11] = [
                 "ratelimit", "ratelimit-remaining", "ratelimit-reset", "ratelimit-limit",
-                "x-ratelimit-remaining", "x-ratelimit-reset", "inin-ratelimit-count", "date",
+                "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-limit",
+                "inin-ratelimit-count", "inin-ratelimit-allowed", "inin-ratelimit-reset", "date",
             ];
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
@@ -265,6 +272,8 @@ mod tests {
             for pacing in [Pacing::genesys(), Pacing::rate_limit(), Pacing::x_rate_limit()] {
                 if let Some(reading) = pacing.read(&headers, SystemTime::now(), DAY) {
                     proptest::prop_assert!(reading.reset <= DAY);
+                    let allowed = reading.limit.filter(|_| matches!(pacing.dialect, Dialect::Genesys));
+                    proptest::prop_assert!(allowed.is_none_or(|allowed| reading.left <= allowed));
                 }
             }
         }

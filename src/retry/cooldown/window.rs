@@ -222,9 +222,8 @@ impl Window {
         if known.assumed {
             self.known = None;
         } else {
-            let ends = now + known.length;
             let left = i64::from(known.limit) - i64::from(known.early);
-            *known = Known { since: now, ends, ends_after: ends, left, early: 0, next: now, assumed: true, ..*known };
+            *known = Known { since: now, ends: now + known.length, left, assumed: true, ..*known };
         }
     }
 }

@@ -309,6 +309,20 @@ fn a_late_answer_from_the_window_before_blocks_none() {
 }
 
 #[test]
+fn of_the_window_before_is_what_was_sent_before_this_one_and_tells_of_no_later_end() {
+    let (mut window, pacing, start) = at_once();
+    tell(&mut window, &pacing, start, told(9, 60));
+    let late = send(&mut window, &pacing, start + SECOND);
+    let next = start + 61 * SECOND;
+    let first = send(&mut window, &pacing, next);
+    window.read(next, &pacing, late, told(0, 60));
+    assert!(window.known.as_ref().unwrap().assumed, "an end within the second that rounding makes is no later one");
+    window.read(next, &pacing, first, told(5, 1));
+    assert!(!window.known.as_ref().unwrap().assumed, "sent as it began");
+    assert_eq!(left(&window), 5);
+}
+
+#[test]
 fn a_window_that_was_heard_of_at_its_end_says_little_of_how_long_the_next_is() {
     let (mut window, pacing, start) = at_once();
     tell(&mut window, &pacing, start, told(9, 59));
