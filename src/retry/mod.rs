@@ -42,9 +42,9 @@
 //! | no token, or a [`Deadline`](crate::Deadline) that passed: an [`Error`](crate::Error) of this crate | no: the token cache has its own back-off | no |
 //! | a [cool-down](CooldownLayer) that is too long: a [`CooldownError`] | no | no |
 //!
-//! What a [`ReplayBody`] cannot give back is not sent again at all. Of the errors, those of std, tokio and tower are known; with the
-//! feature `hyper`, those of hyper, of the client in hyper-util and of h2; with `client` or `reqwest`, what rustls says of certificates.
-//! They are looked for among all the causes of an error.
+//! What a [`ReplayBody`] cannot give back is not sent again at all. Of the errors, those of std, tokio and tower are known;
+//! with the feature `hyper`, those of hyper, of the client in hyper-util and of h2; with `client` or `reqwest`, what rustls
+//! says of certificates. They are looked for among all the causes of an error.
 //!
 //! All of the table is in [`HttpClassifier`]. To change it, set up another or write one: see [`Classify`]. For gRPC there is
 //! [`GrpcClassifier`].
@@ -63,10 +63,10 @@
 //! [`Deadline`](crate::Deadline) of the request bounds the attempts as well, if an [`OAuthLayer`](crate::OAuthLayer) is under the
 //! policy.
 //!
-//! Every answer below 500 that is none of these failures puts 1 back into the budget, or what the last retry of its request had
-//! cost; so does a 401 that is final. What is not sent after all costs nothing: its caller goes away during the back-off or while the
-//! service becomes ready, or a layer underneath keeps it back, for lack of a token or in a cool-down. In an outage 35 retries are
-//! made in all: 100,000 requests that are all answered 503 make 100,035 sends.
+//! Every answer below 500 that is none of these failures puts 1 back into the budget, or what the last retry of its request
+//! had cost; so does a 401 that is final. What is not sent after all costs nothing: its caller goes away during the
+//! back-off or while the service becomes ready, or a layer underneath keeps it back, for lack of a token or in a cool-down.
+//! In an outage 35 retries are made in all: 100,000 requests that are all answered 503 make 100,035 sends.
 //!
 //! # Giving up
 //!
@@ -84,11 +84,11 @@
 //!
 //! # Events
 //!
-//! With tracing. `retrying`, at `debug`: `status` or `error`, `attempt`, `wait`, and `replay` if it was a 401. `giving up`, at
-//! `warn`, or at `debug` where nothing was tried: `status` or `error`, `attempts`, `elapsed`, `stopped`. An `error` is shown in its own
-//! words, 400 characters at the most, and without the user, query and fragment of a URL in it. And once for a policy, at
-//! `warn`, that a 401 came which no [`OAuthLayer`](crate::OAuthLayer) has seen, or saw only after the policy: how the stack has
-//! to be instead.
+//! With tracing. `retrying`, at `debug`: `status` or `error`, `attempt`, `wait`, and `replay` if it was a 401. `giving up`,
+//! at `warn`, or at `debug` where nothing was tried: `status` or `error`, `attempts`, `elapsed`, `stopped`. An `error` is
+//! shown in its own words, 400 characters at the most, and without the user, query and fragment of a URL in it. And once
+//! for a policy, at `warn`, that a 401 came which no [`OAuthLayer`](crate::OAuthLayer) has seen, or saw only after the
+//! policy: how the stack has to be instead.
 
 mod backoff;
 mod budget;

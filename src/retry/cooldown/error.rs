@@ -58,9 +58,10 @@ impl fmt::Display for CooldownError {
             Cause::Paced => write!(f, "the rate limit of {place} has no place for another {wait:?}")?,
         }
         match self.reason {
-            Reason::Deadline => {
-                f.write_str(", and the deadline of the request or of its retries is before that: send it again then, or allow for more")
-            }
+            Reason::Deadline => f.write_str(
+                ", and the deadline of the request or of its retries is before that: \
+                     send it again then, or allow for more",
+            ),
             Reason::MaxWait(max) => {
                 write!(f, ", and a request waits for {max:?} at most: send it again then, or raise `max_wait`")
             }

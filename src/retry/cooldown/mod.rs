@@ -49,11 +49,11 @@
 //!
 //! # Who waits
 //!
-//! Every request to the same origin (scheme, host, port) with the same credential, first attempts too. What the credential is
-//! says, in this order, [`CooldownLayer::credential`], the `Authorization` header of the caller, and the
-//! [`TokenKey`](crate::TokenKey) of the request; requests with none of them share one, whatever token a layer further in gives them: stacks
-//! that have different tokens for one origin want a layer each, not a clone. Neither is kept, only a hash with a
-//! random key. Requests with a relative URI are taken to go to one server.
+//! Every request to the same origin (scheme, host, port) with the same credential, first attempts too. What the credential
+//! is says, in this order, [`CooldownLayer::credential`], the `Authorization` header of the caller, and the
+//! [`TokenKey`](crate::TokenKey) of the request; requests with none of them share one, whatever token a layer further in
+//! gives them: stacks that have different tokens for one origin want a layer each, not a clone. Neither is kept, only a
+//! hash with a random key. Requests with a relative URI are taken to go to one server.
 //!
 //! # For how long
 //!
@@ -61,8 +61,9 @@
 //! most. Times are absolute: the wait of a policy outside and the one here end together, and do not add up. A request that comes when
 //! the time is over is sent at once.
 //!
-//! One that would have to wait for more than [`max_wait`](CooldownLayer::max_wait), or to its [`Deadline`](crate::Deadline) or,
-//! if it is a retry, to the [deadline](super::RetryPolicy::deadline) of its policy, or beyond, fails at once with a [`CooldownError`] that says when to come back. Nothing is sent early instead.
+//! One that would have to wait for more than [`max_wait`](CooldownLayer::max_wait), or to its [`Deadline`](crate::Deadline)
+//! or, if it is a retry, to the [deadline](super::RetryPolicy::deadline) of its policy, or beyond, fails at once with a
+//! [`CooldownError`] that says when to come back. Nothing is sent early instead.
 //!
 //! # How many
 //!

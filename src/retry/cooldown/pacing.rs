@@ -11,9 +11,9 @@ use crate::{retry::hints::split, retry_after::server_time};
 ///
 /// # The arithmetic
 ///
-/// An answer says how many requests are *left* of how many the server *allows*, and in how many seconds the window ends. From
-/// what is left, those are taken off that were sent after the request that is answered. Of answers that overtake each other, that to
-/// the request which was sent last counts: it is the newest. Then, for each request:
+/// An answer says how many requests are *left* of how many the server *allows*, and in how many seconds the window ends.
+/// From what is left, those are taken off that were sent after the request that is answered. Of answers that overtake each
+/// other, that to the request which was sent last counts: it is the newest. Then, for each request:
 ///
 /// * One that was never sent, or never came to the server, because it could not connect, has used nothing.
 /// * While more is left than a fifth of what is allowed ([`spread_below`](Self::spread_below)): it is sent at once.

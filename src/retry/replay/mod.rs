@@ -34,11 +34,12 @@ use self::{handle::Replay, shared::Shared, state::Cursor};
 /// # What is kept
 ///
 /// Nothing before it is sent; then every chunk as it goes out, and the trailers. A chunk of [`Bytes`] is shared and not
-/// copied, unless it is under 512 bytes: what was cut from a larger buffer keeps all of that buffer in memory until the request is
-/// over, which the limit knows nothing of. Such a body wants to copy its chunks, as [`Bytes::copy_from_slice`] does. Once it is certain that the body is longer than the limit, from what came or from
-/// its [`size_hint`](Body::size_hint), what was kept is freed and nothing more is kept: the attempt under way goes on, and
-/// the request is not sent again. Neither is one whose body failed, since nothing would come after the place where it did.
-/// The policy then gives up with [`Stopped::NotReplayable`](super::Stopped::NotReplayable).
+/// copied, unless it is under 512 bytes: what was cut from a larger buffer keeps all of that buffer in memory until the
+/// request is over, which the limit knows nothing of. Such a body wants to copy its chunks, as [`Bytes::copy_from_slice`]
+/// does. Once it is certain that the body is longer than the limit, from what came or from its
+/// [`size_hint`](Body::size_hint), what was kept is freed and nothing more is kept: the attempt under way goes on, and the
+/// request is not sent again. Neither is one whose body failed, since nothing would come after the place where it did. The
+/// policy then gives up with [`Stopped::NotReplayable`](super::Stopped::NotReplayable).
 ///
 /// # Copies
 ///
