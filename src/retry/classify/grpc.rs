@@ -24,7 +24,8 @@ use super::{Classify, HttpClassifier, Verdict};
 ///
 /// Every call of gRPC is a POST. Those that may be done twice have to be named, by
 /// [`repeatable_when`](crate::retry::RetryPolicy::repeatable_when) or [`Repeat`](crate::retry::Repeat), or `UNAVAILABLE` is
-/// not tried again.
+/// not tried again. A server that cannot be reached, by its name or its address, has not been asked: any call is tried again
+/// then.
 ///
 /// ```
 /// use tower_oauth2::retry::{GrpcClassifier, RetryPolicy};
