@@ -256,3 +256,13 @@ impl http_body::Body for Trickle {
         Poll::Pending
     }
 }
+
+#[tokio::test]
+async fn it_is_ready_when_the_service_underneath_is() {
+    let (mut service, mut handle) =
+        tower_test::mock::spawn_layer::<Request<()>, Response<http_body_util::Full<Bytes>>, _>(RetryHintLayer::new());
+    handle.allow(0);
+    tokio_test::assert_pending!(service.poll_ready());
+    handle.allow(1);
+    tokio_test::assert_ready_ok!(service.poll_ready());
+}
