@@ -36,6 +36,11 @@ pub fn genesys_hint(body: &[u8]) -> Option<Duration> {
     crate::genesys::hint(body)
 }
 
+/// As [`Rule::link_header`](crate::pager::Rule::link_header) finds the next page of `page`.
+pub fn next_link(headers: &HeaderMap, page: &Uri) -> Result<Option<String>, &'static str> {
+    crate::pager::next_link(headers, page)
+}
+
 /// As [`OAuth`](crate::OAuth) reads a 401.
 pub fn says_insufficient_scope(headers: &HeaderMap) -> bool {
     crate::challenge::says_insufficient_scope(headers)

@@ -61,6 +61,7 @@ impl Serialize for Continuation {
             Position::Cursor(cursor) => ("cursor", cursor.as_str().into()),
             Position::NumberCursor(cursor) => ("number_cursor", cursor.as_str().into()),
             Position::Page(number) => ("page", (*number).into()),
+            Position::Offset(number) => ("offset", (*number).into()),
         };
         let query = format!("{:016x}", self.query);
         let mut map =
@@ -91,6 +92,7 @@ fn read(map: &Map<String, Value>) -> Option<Continuation> {
         text("cursor").map(Position::Cursor),
         text("number_cursor").map(Position::NumberCursor),
         number("page").map(Position::Page),
+        number("offset").map(Position::Offset),
     ];
     let mut positions = positions.into_iter().flatten();
     let position = positions.next().filter(|_| positions.next().is_none())?;
@@ -113,6 +115,7 @@ mod tests {
             Position::Cursor("é\"\n".into()),
             Position::NumberCursor("12".into()),
             Position::Page(u64::MAX),
+            Position::Offset(u64::MAX),
         ] {
             for total in [None, Some(0), Some(u64::MAX)] {
                 let position = position.clone();

@@ -35,13 +35,12 @@
 //! # Behavior
 //!
 //! * Nothing is sent before the first poll, nothing after the end, and one request at a time; the next one only when the
-//!   page before it was taken, unless [`Pager::read_ahead`].
-//! * The end is where the rule finds no next page: absent, null, or blank. A page with fewer items than asked for is not
-//!   the end, nor is an empty page of a cursor; too many of those in a row are an error, as is a next page that was there
+//!   page before it was taken, unless [`Pager::read_ahead`] or [`Pager::concurrency`].
+//! * The end is where the [`Rule`] finds no next page. A page with fewer items than asked for is not the end, nor is an empty page of a cursor; too many of those in a row are an error, as is a next page that was there
 //!   before, one of another origin, or one more than [`max_pages`](Pager::max_pages), and an end before the
 //!   [`total`](Rule::total). What is not complete never looks as if it were.
 //! * A page whose body breaks off, stalls, is empty, is not JSON, or has neither a list of items (which may be `null`)
-//!   nor a next page, a total or a count of pages, is asked for again, up to [`page_attempts`](Pager::page_attempts)
+//!   nor a next page, a total, a count of pages or a flag that there are more, is asked for again, up to [`page_attempts`](Pager::page_attempts)
 //!   times; not so that of a query that is not to be [repeated](Query::repeat). A retry policy decides at the head of a
 //!   response and never sees its body. Statuses and failures to send are left to that policy.
 //! * After an error the stream ends. [`Pager::continuation`] names the page that failed, and [`Pager::resume`] goes on
@@ -51,16 +50,22 @@
 //!
 //! Between polls nothing runs. Dropping the stream drops the request under way.
 
+mod answer;
 mod bare;
+mod collect;
 mod continuation;
 mod error;
 mod fetch;
 mod fingerprint;
+mod flights;
 mod items;
 mod limits;
+mod link_header;
+mod next;
 mod page;
 #[allow(clippy::module_inception, reason = "the file is named after the type in it")]
 mod pager;
+mod place;
 mod position;
 mod query;
 mod read_ahead;
@@ -72,7 +77,13 @@ pub use self::{
     items::{Items, RawItems},
     page::{Page, RawItem},
     pager::Pager,
+    place::Place,
     query::Query,
     read_ahead::ReadAhead,
-    rule::{Place, Rule},
+    rule::Rule,
 };
+
+#[cfg(fuzzing)]
+pub(crate) fn next_link(headers: &http::HeaderMap, page: &http::Uri) -> Result<Option<String>, &'static str> {
+    link_header::target(headers, "next", page)
+}

@@ -4,10 +4,9 @@ use std::{
     collections::HashSet,
     fmt,
     hash::RandomState,
-    mem,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -24,12 +23,15 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::{
+    answer::Answer,
     bare::bare_uri,
     continuation::Continuation,
     error::{Error, ErrorKind},
-    fetch::{Fetch, Fetched, Progress},
+    fetch::{Fetch, Progress},
+    flights::Flights,
     items::{Items, RawItems},
     limits::Limits,
+    next,
     page::Page,
     position::Position,
     query::Query,
@@ -46,6 +48,12 @@ pub struct Pager<S> {
     rng: fastrand::Rng,
     /// The page to ask for, or under way; `None` after the last.
     position: Option<Position>,
+    /// Whether nothing forbids to ask for it.
+    allowed: bool,
+    flights: Flights,
+    /// How many pages are likely to come behind it.
+    behind: u64,
+    longest: u64,
     progress: Progress,
     total: Option<u64>,
     /// The page that was handed out last.
@@ -54,17 +62,8 @@ pub struct Pager<S> {
     seen: HashSet<u64>,
     hasher: RandomState,
     repeats: Arc<AtomicU64>,
-    state: State,
+    failed: bool,
 }
-
-enum State {
-    Idle,
-    /// The lock makes it `Sync` and is never taken.
-    Fetching(Mutex<Fetching>),
-    Failed,
-}
-
-type Fetching = Pin<Box<dyn Future<Output = Result<Fetched, Error>> + Send>>;
 
 // === impl Pager ===
 
@@ -109,6 +108,20 @@ impl<S> Pager<S> {
     /// a query that is not to be [repeated](Query::repeat).
     pub fn page_attempts(mut self, attempts: u32) -> Self {
         self.limits.page_attempts = attempts.max(1);
+        self
+    }
+
+    /// Asks for up to that many pages at once, 1 to 64, and hands them out in order. Defaults to 1.
+    ///
+    /// For [`Rule::page_number`](super::Rule::page_number), and for [`Rule::offset`](super::Rule::offset) with a
+    /// [`step`](super::Rule::step); with any other rule a page is known from the one before it only. The first page comes
+    /// alone, since it says how many there are; where it does not, up to `pages - 1` are asked for behind the last one, and
+    /// what is answered there counts for nothing.
+    ///
+    /// They make progress only while the stream is polled, or [reads ahead](Self::read_ahead). Up to that many pages are
+    /// held in memory.
+    pub fn concurrency(mut self, pages: u32) -> Self {
+        self.limits.concurrency = pages.clamp(1, 64);
         self
     }
 
@@ -165,6 +178,10 @@ impl<S> Pager<S> {
             limits: Limits::default(),
             rng: fastrand::Rng::new(),
             position: Some(continuation.position),
+            allowed: false,
+            flights: Flights::default(),
+            behind: 0,
+            longest: 0,
             progress,
             total: continuation.total,
             last: None,
@@ -172,7 +189,7 @@ impl<S> Pager<S> {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             repeats: Arc::default(),
-            state: State::Idle,
+            failed: false,
         }
     }
 
@@ -198,33 +215,88 @@ impl<S> Pager<S> {
         Ok(())
     }
 
-    fn accept(&mut self, fetched: Fetched) -> Option<Page> {
-        let position = mem::replace(&mut self.position, fetched.next);
-        let page = fetched.page?;
-        self.last = position.map(|position| self.continuation_at(position));
-        self.total = page.total.or(self.total);
-        self.progress.pages = self.progress.pages.saturating_add(1);
-        self.progress.items = self.progress.items.saturating_add(page.len() as u64);
-        self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
-        Some(page)
+    /// Takes the answer to the page at `position`.
+    fn accept(&mut self, answer: Answer) -> Result<Option<Page>, Error> {
+        let Some(at) = self.position.take() else { return Ok(None) };
+        let next = match next::after(&self.query.shape.rule, &at, &answer, self.progress, self.total) {
+            Ok(next) => next,
+            Err(error) => {
+                self.position = Some(at);
+                let id = self.query.correlation_id(&answer.headers);
+                return Err(error.with_correlation_id(id).on_page(self.progress.pages.saturating_add(1)));
+            }
+        };
+        self.allowed = false;
+        if let Some(page) = &answer.page {
+            self.last = Some(self.continuation_at(at));
+            let items = page.len() as u64;
+            self.total = page.total.or(self.total);
+            self.progress.pages = self.progress.pages.saturating_add(1);
+            self.progress.items = self.progress.items.saturating_add(items);
+            self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
+            self.longest = self.longest.max(items);
+        }
+        self.behind = next.as_ref().map_or(0, |next| self.likely_behind(next, &answer));
+        self.position = next;
+        Ok(answer.page)
     }
 
-    /// The fetch of the page at `position`, if nothing forbids it.
-    fn fetch(&mut self, position: Position) -> Result<Fetch<S>, Error>
+    /// How many pages come behind the one at `next`, as far as `answer` tells.
+    fn likely_behind(&self, next: &Position, answer: &Answer) -> u64 {
+        let counted = next::left(&self.query.shape.rule, next, answer.page_count);
+        let left = self.total.map(|total| total.saturating_sub(self.progress.items));
+        let filled = left.filter(|_| self.longest > 0).map(|left| left.div_ceil(self.longest));
+        counted.or(filled).map_or(u64::MAX, |pages| pages.saturating_sub(1))
+    }
+
+    /// Asks for the page at `position`, if nothing forbids it, and for as many behind it as are wanted.
+    fn depart<R>(&mut self, position: &Position) -> Result<(), Error>
     where
-        S: Clone,
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
     {
-        self.check(&position)?;
-        Ok(Fetch {
+        if !self.allowed {
+            self.check(position)?;
+            self.allowed = true;
+        }
+        if self.flights.first() != Some(position) {
+            // It is not where it was thought to be.
+            self.flights.clear();
+            self.fly(position.clone());
+        }
+        let most = self.limits.max_pages.saturating_sub(self.progress.pages);
+        let wanted = self.behind.saturating_add(1).min(most).min(self.limits.concurrency.into());
+        while self.flights.len() < wanted {
+            let foreseen = self.flights.last().and_then(|last| next::foreseen(&self.query.shape.rule, last));
+            let Some(position) = foreseen else { break };
+            self.fly(position);
+        }
+        Ok(())
+    }
+
+    fn fly<R>(&mut self, position: Position)
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        R: Body + Send + 'static,
+        R::Data: Send,
+        R::Error: Into<BoxError>,
+    {
+        let fetch = Fetch {
             service: self.service.clone(),
             query: Arc::clone(&self.query),
             limits: self.limits,
-            position,
-            progress: self.progress,
-            total: self.total,
+            position: position.clone(),
+            number: self.progress.pages.saturating_add(self.flights.len()).saturating_add(1),
             rng: self.rng.fork(),
             repeats: Arc::clone(&self.repeats),
-        })
+        };
+        self.flights.push(position, Box::pin(fetch.run()));
     }
 }
 
@@ -240,32 +312,28 @@ where
     type Item = Result<Page, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match &mut self.state {
-                State::Failed => return Poll::Ready(None),
-                State::Idle => {
-                    let Some(position) = self.position.clone() else { return Poll::Ready(None) };
-                    match self.fetch(position) {
-                        Ok(fetch) => self.state = State::Fetching(Mutex::new(Box::pin(fetch.run()))),
-                        Err(error) => {
-                            self.state = State::Failed;
-                            return Poll::Ready(Some(Err(error)));
-                        }
-                    }
+        while !self.failed {
+            let Some(position) = self.position.clone() else { break };
+            let answer = match self.depart(&position) {
+                Ok(()) => {
+                    let Some(answer) = ready!(self.flights.poll_first(cx)) else { continue };
+                    answer
                 }
-                State::Fetching(fetch) => {
-                    let fetch = fetch.get_mut().unwrap_or_else(PoisonError::into_inner);
-                    let fetched = ready!(fetch.as_mut().poll(cx));
-                    let failed = if fetched.is_ok() { State::Idle } else { State::Failed };
-                    drop(mem::replace(&mut self.state, failed));
-                    match fetched.map(|fetched| self.accept(fetched)) {
-                        Ok(Some(page)) => return Poll::Ready(Some(Ok(page))),
-                        Ok(None) => {}
-                        Err(error) => return Poll::Ready(Some(Err(error))),
-                    }
+                Err(error) => Err(error),
+            };
+            match answer.and_then(|answer| self.accept(answer)) {
+                Ok(Some(page)) => return Poll::Ready(Some(Ok(page))),
+                Ok(None) => {}
+                Err(error) => {
+                    self.failed = true;
+                    self.flights.clear();
+                    return Poll::Ready(Some(Err(error)));
                 }
             }
         }
+        // What was asked for behind the last page counts for nothing.
+        self.flights.clear();
+        Poll::Ready(None)
     }
 }
 

@@ -20,10 +20,12 @@ pub(super) enum Position {
     /// The same, where the API wrote it as a number.
     NumberCursor(String),
     Page(u64),
+    /// With that many items before it.
+    Offset(u64),
 }
 
 /// What an answer says of the next page, digit for digit.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Text(String),
     Number(String),
@@ -42,13 +44,7 @@ impl Position {
     /// A URL as found in the answer to a request for `base`: what cannot be resolved is kept, to be refused by name.
     pub(super) fn url(link: &Link, base: &Uri) -> Self {
         let (Link::Text(reference) | Link::Number(reference)) = link;
-        let resolve = || {
-            let base = base.to_string();
-            let base = UriAbsoluteStr::new(base.split('#').next()?).ok()?;
-            let reference = UriReferenceStr::new(reference.trim()).ok()?;
-            Some(reference.resolve_against(base).to_string())
-        };
-        Self::Url(resolve().unwrap_or_else(|| reference.to_owned()))
+        Self::Url(resolve(reference, base).unwrap_or_else(|| reference.to_owned()))
     }
 
     /// As the value of a query parameter.
@@ -56,7 +52,7 @@ impl Position {
         match self {
             Self::Start => None,
             Self::Url(value) | Self::Cursor(value) | Self::NumberCursor(value) => Some(value.into()),
-            Self::Page(number) => Some(number.to_string().into()),
+            Self::Page(number) | Self::Offset(number) => Some(number.to_string().into()),
         }
     }
 }
@@ -69,8 +65,17 @@ impl fmt::Debug for Position {
             Self::Cursor(_) => f.write_str("Cursor"),
             Self::NumberCursor(_) => f.write_str("NumberCursor"),
             Self::Page(number) => f.debug_tuple("Page").field(number).finish(),
+            Self::Offset(number) => f.debug_tuple("Offset").field(number).finish(),
         }
     }
+}
+
+/// A reference on the page `base`, resolved as RFC 3986 §5 says; `None` if it is none.
+pub(super) fn resolve(reference: &str, base: &Uri) -> Option<String> {
+    let base = base.to_string();
+    let base = UriAbsoluteStr::new(base.split('#').next()?).ok()?;
+    let reference = UriReferenceStr::new(reference.trim()).ok()?;
+    Some(reference.resolve_against(base).to_string())
 }
 
 /// A link or cursor as text; `None` where there is no next page: null, false, blank.

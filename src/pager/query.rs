@@ -14,8 +14,9 @@ use super::{
     bare::bare_uri,
     error::{ApiError, Error},
     fingerprint::Fingerprint,
+    place::{Place, Slot, pointer_at},
     position::Position,
-    rule::{Kind, Place, Places, Rule, Slot, pointer_at},
+    rule::{Kind, Places, Rule},
 };
 use crate::{encode::encode, json::Pointer, origin::Origin, repeat::Repeat};
 
@@ -32,10 +33,16 @@ pub struct Query {
     body: Option<Value>,
     /// Of every request, its [`Repeat`] among them.
     extensions: Extensions,
+    pub(super) shape: Shape,
+    pub(super) explain: fn(&HeaderMap, &[u8]) -> ApiError,
+}
+
+/// What an answer looks like.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
     pub(super) items: Pointer,
     pub(super) rule: Rule,
     pub(super) places: Places,
-    pub(super) explain: fn(&HeaderMap, &[u8]) -> ApiError,
 }
 
 // === impl Query ===
@@ -122,12 +129,10 @@ impl Query {
             headers,
             body,
             extensions,
-            items: pointer_at(items)?,
-            places: rule.places()?,
-            rule,
+            shape: Shape { items: pointer_at(items)?, places: rule.places()?, rule },
             explain: ApiError::guess,
         };
-        if query.rule.get && query.places.body.is_some() {
+        if query.shape.rule.get && query.shape.places.body.is_some() {
             return Err(Error::config("the rule writes to a body, and the GETs it follows with have none"));
         }
         // Whether the rule can write where it wants to is known now.
@@ -136,9 +141,10 @@ impl Query {
     }
 
     pub(super) fn first(&self) -> Position {
-        match self.rule.kind {
+        match self.shape.rule.kind {
             Kind::PageNumber { first, .. } => Position::Page(first),
-            _ => Position::Start,
+            Kind::Offset { first, .. } => Position::Offset(first),
+            Kind::Single | Kind::NextUrl { .. } | Kind::Cursor { .. } => Position::Start,
         }
     }
 
@@ -157,6 +163,10 @@ impl Query {
         Ok(request)
     }
 
+    pub(super) fn correlation_id(&self, headers: &HeaderMap) -> Option<String> {
+        (self.explain)(headers, b"").correlation_id
+    }
+
     pub(super) fn is_repeatable(&self) -> bool {
         self.extensions.get() == Some(&Repeat::Always)
     }
@@ -169,7 +179,7 @@ impl Query {
     }
 
     fn gets(&self, position: &Position) -> bool {
-        self.rule.get && *position != self.first()
+        self.shape.rule.get && *position != self.first()
     }
 
     fn line_at(&self, position: &Position) -> Result<(Method, Uri, Option<Bytes>), Error> {
@@ -181,30 +191,28 @@ impl Query {
     }
 
     fn uri_at(&self, position: &Position) -> Result<Uri, Error> {
-        match (position, &self.rule.kind) {
+        match (position, self.shape.rule.to()) {
             (Position::Url(url), _) => {
                 let uri = url.parse().ok().filter(|uri: &Uri| self.origin.matches(uri));
                 let plain = |uri: &Uri| uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
                 uri.filter(plain).ok_or_else(|| Error::foreign_url(url, &self.origin))
             }
-            (
-                _,
-                Kind::Cursor { to: Place(Slot::Query(name)), .. }
-                | Kind::PageNumber { to: Place(Slot::Query(name)), .. },
-            ) => position.value().map_or_else(|| Ok(self.uri.clone()), |value| with_param(&self.uri, name, &value)),
+            (_, Some(Place(Slot::Query(name)))) => {
+                position.value().map_or_else(|| Ok(self.uri.clone()), |value| with_param(&self.uri, name, &value))
+            }
             _ => Ok(self.uri.clone()),
         }
     }
 
     fn body_at(&self, position: &Position) -> Result<Option<Bytes>, Error> {
         let Some(mut body) = self.body.clone() else {
-            return match self.places.body {
+            return match self.shape.places.body {
                 Some(_) => Err(Error::config("the rule writes to a body, and a GET has none")),
                 None => Ok(None),
             };
         };
         let value = match position {
-            Position::Page(number) => Some(Value::from(*number)),
+            Position::Page(number) | Position::Offset(number) => Some(Value::from(*number)),
             Position::Cursor(cursor) => Some(Value::from(cursor.as_str())),
             // As a number, unless that would change its digits.
             Position::NumberCursor(cursor) => {
@@ -214,7 +222,7 @@ impl Query {
             }
             Position::Start | Position::Url(_) => None,
         };
-        if let (Some(pointer), Some(value)) = (&self.places.body, value) {
+        if let (Some(pointer), Some(value)) = (&self.shape.places.body, value) {
             if !pointer.set(&mut body, value) {
                 return Err(Error::config(format!("there is no room for {pointer} in the body")));
             }
@@ -227,8 +235,8 @@ impl Query {
         let mut fingerprint = Fingerprint::new();
         fingerprint.field(b'm', self.method.as_str().as_bytes());
         fingerprint.field(b'u', self.uri.to_string().as_bytes());
-        fingerprint.field(b'i', self.items.to_string().as_bytes());
-        self.rule.write(&mut fingerprint);
+        fingerprint.field(b'i', self.shape.items.to_string().as_bytes());
+        self.shape.rule.write(&mut fingerprint);
         let mut headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         headers.sort_unstable();
         for (name, value) in headers {
@@ -250,8 +258,8 @@ impl fmt::Debug for Query {
             .field("method", &self.method)
             .field("url", &bare_uri(&self.uri).unwrap_or_default())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("items", &self.items)
-            .field("rule", &self.rule)
+            .field("items", &self.shape.items)
+            .field("rule", &self.shape.rule)
             .finish_non_exhaustive()
     }
 }
@@ -317,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_tells_queries_apart_and_does_not_change() {
-        let rule = Rule::page_number(Place::body("/p")).first_page(0).total("/t").page_count("/c");
+        let rule = Rule::page_number(Place::body("/p")).first(0).total("/t").page_count("/c");
         let body = serde_json::json!({"b": [1, -2, 0.5, null], "a": "é"});
         let pinned = Query::post("https://A/q?x=1", body, "/i", rule).unwrap();
         assert_eq!(format!("{:016x}", pinned.fingerprint()), "e459b3d67dc5dbb7", "old continuations are refused");

@@ -2,7 +2,11 @@
 
 use crate::json::Pointer;
 
-use super::{error::Error, fingerprint::Fingerprint};
+use super::{
+    error::Error,
+    fingerprint::Fingerprint,
+    place::{Place, ReadFrom, Slot, Source, pointer_at},
+};
 
 /// Says where the next page of an answer is. Places in an answer or a body are JSON pointers (RFC 6901).
 ///
@@ -11,45 +15,57 @@ use super::{error::Error, fingerprint::Fingerprint};
 ///
 /// // {"entities": […], "nextUri": "/api/v2/users?pageNumber=2"}
 /// let listing = Rule::next_url("/nextUri");
+/// // Link: </users?page=2>; rel="next"
+/// let linked = Rule::link_header("next");
 /// // {"results": […], "cursor": "b3BhcXVl"}, which comes back as ?cursor=…
 /// let cursor = Rule::cursor("/cursor", Place::query("cursor"));
 /// // {"conversations": […], "totalHits": 4711}, asked for with {"paging": {"pageNumber": 2}}
 /// let numbered = Rule::page_number(Place::body("/paging/pageNumber")).total("/totalHits");
+/// // {"Resources": […], "totalResults": 7}, asked for with ?startIndex=1, 3, …
+/// let scim = Rule::offset(Place::query("startIndex")).first(1).total("/totalResults");
+/// // {"records": [{"id": 1}, {"id": 7}], "has_more": true}, which goes on with ?after=7
+/// let keyset = Rule::keyset("/id", Place::query("after")).has_more("/has_more");
 /// ```
+///
+/// # Where a rule ends
+///
+/// Whatever the rule, at an answer without content (204), and where [`has_more`](Self::has_more) is `false`. Else:
+///
+/// | rule | ends |
+/// |---|---|
+/// | [`single`](Self::single) | after the first page |
+/// | [`next_url`](Self::next_url), [`link_header`](Self::link_header), [`cursor`](Self::cursor), [`header_cursor`](Self::header_cursor) | where there is no link or cursor: absent, null, false, or blank |
+/// | [`keyset`](Self::keyset) | at the first page without items |
+/// | [`page_number`](Self::page_number), [`offset`](Self::offset) | when the [`total`](Self::total) has come, after the [`page_count`](Self::page_count), or at the first page without items where neither is said |
+///
+/// Never because a page has fewer items than were asked for: servers have their own mind about that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Rule {
     pub(super) kind: Kind,
     pub(super) total: Option<String>,
     pub(super) page_count: Option<String>,
+    pub(super) has_more: Option<String>,
     pub(super) get: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Single,
-    NextUrl { at: String },
-    Cursor { at: String, to: Place },
+    NextUrl { at: Source },
+    Cursor { at: Source, to: Place },
     PageNumber { to: Place, first: u64 },
+    Offset { to: Place, first: u64, step: Option<u64> },
 }
 
-/// Where a cursor or a page number is put into the next request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(pub(super) Slot);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
-    Query(String),
-    Body(String),
-}
-
-/// A rule whose pointers have been read.
+/// A rule whose places have been read.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    pub(super) next: Option<Pointer>,
+    pub(super) next: Option<ReadFrom>,
     pub(super) body: Option<Pointer>,
     pub(super) total: Option<Pointer>,
     pub(super) page_count: Option<Pointer>,
+    pub(super) has_more: Option<Pointer>,
 }
 
 // === impl Rule ===
@@ -57,38 +73,77 @@ pub(super) struct Places {
 impl Rule {
     /// There is one page.
     pub const fn single() -> Self {
-        Self { kind: Kind::Single, total: None, page_count: None, get: false }
+        Self { kind: Kind::Single, total: None, page_count: None, has_more: None, get: false }
     }
 
     /// A URL in the answer, absolute or relative to the page's own (RFC 3986 §5), of the same origin. It replaces the
     /// whole URL; method and body stay, unless [`follow_with_get`](Self::follow_with_get).
     pub fn next_url(pointer: impl Into<String>) -> Self {
-        Self { kind: Kind::NextUrl { at: pointer.into() }, ..Self::single() }
+        Self::of(Kind::NextUrl { at: Source::Body(pointer.into()) })
+    }
+
+    /// The same in a `Link` header (RFC 8288), under that relation, which is `next` nearly everywhere. A link with an
+    /// `anchor`, which is of another resource, is left alone.
+    pub fn link_header(relation: impl Into<String>) -> Self {
+        Self::of(Kind::NextUrl { at: Source::Link(relation.into()) })
     }
 
     /// A cursor in the answer, a string or a number, that is put into the next request.
     pub fn cursor(pointer: impl Into<String>, to: Place) -> Self {
-        Self { kind: Kind::Cursor { at: pointer.into(), to }, ..Self::single() }
+        Self::of(Kind::Cursor { at: Source::Body(pointer.into()), to })
     }
 
-    /// A number that is counted up from 1. Ends with [`total`](Self::total) or [`page_count`](Self::page_count), or
-    /// without either at the first empty page.
+    /// A cursor in the header of that name.
+    pub fn header_cursor(name: impl Into<String>, to: Place) -> Self {
+        Self::of(Kind::Cursor { at: Source::Header(name.into()), to })
+    }
+
+    /// The key of the last item, at a JSON pointer into that: what comes after it is the next page. The query has to ask
+    /// for items in the order of their keys, and no two may share one, or else items are lost where pages meet.
+    ///
+    /// An item without a key is an error where it is the last of its page.
+    pub fn keyset(pointer: impl Into<String>, to: Place) -> Self {
+        Self::of(Kind::Cursor { at: Source::LastItem(pointer.into()), to })
+    }
+
+    /// A number that is counted up from 1, or from [`first`](Self::first).
     pub fn page_number(to: Place) -> Self {
-        Self { kind: Kind::PageNumber { to, first: 1 }, ..Self::single() }
+        Self::of(Kind::PageNumber { to, first: 1 })
     }
 
-    /// The number of the first page, for [`page_number`](Self::page_number). Defaults to 1.
-    pub fn first_page(mut self, number: u64) -> Self {
-        if let Kind::PageNumber { first, .. } = &mut self.kind {
+    /// The number of items before the page, counted up from 0, or from [`first`](Self::first), by as many items as came,
+    /// or by [`step`](Self::step).
+    ///
+    /// A [`total`](Self::total) counts from the first page that is asked for: leave it out where that is in the middle.
+    pub fn offset(to: Place) -> Self {
+        Self::of(Kind::Offset { to, first: 0, step: None })
+    }
+
+    /// What the first page has, for [`page_number`](Self::page_number) (defaults to 1) and [`offset`](Self::offset)
+    /// (defaults to 0).
+    pub fn first(mut self, number: u64) -> Self {
+        if let Kind::PageNumber { first, .. } | Kind::Offset { first, .. } = &mut self.kind {
             *first = number;
+        }
+        self
+    }
+
+    /// How far one page is from the next, for [`offset`](Self::offset): for servers that count items which they leave out
+    /// of a page, and for [concurrent pages](super::Pager::concurrency). Defaults to the items that came.
+    ///
+    /// Items are lost if it is more than the server puts on a page, which may be fewer than it was asked for; a
+    /// [`total`](Self::total) finds that out. 0 counts as 1.
+    pub fn step(mut self, items: u64) -> Self {
+        if let Kind::Offset { step, .. } = &mut self.kind {
+            *step = Some(items.max(1));
         }
         self
     }
 
     /// Where an answer says how many items there are on all pages: a whole number, else it counts as none.
     ///
-    /// [`page_number`](Self::page_number) ends when that many have come. Where any rule ends with fewer, something is
-    /// missing: the page that would have been the last is
+    /// [`page_number`](Self::page_number) and [`offset`](Self::offset) end when that many have come. Where any rule ends
+    /// with fewer, something is missing: the page that would have been the last is
     /// [`Incomplete`](super::ErrorKind::Incomplete) and not handed out, and the continuation names it. The last total
     /// that was said counts. Also told by [`Page::total`](super::Page::total).
     pub fn total(mut self, pointer: impl Into<String>) -> Self {
@@ -102,72 +157,68 @@ impl Rule {
         self
     }
 
+    /// Where an answer says whether there is more: `true` or `false`, or text of either; anything else counts as not said.
+    ///
+    /// `false` ends any rule. `true` means that counting goes on, over an empty page as well; where a link, a cursor or a
+    /// key is missing then, the page is broken and asked for again.
+    pub fn has_more(mut self, pointer: impl Into<String>) -> Self {
+        self.has_more = Some(pointer.into());
+        self
+    }
+
     /// Asks for all pages but the first with GET and without a body.
     pub const fn follow_with_get(mut self) -> Self {
         self.get = true;
         self
     }
 
+    fn of(kind: Kind) -> Self {
+        Self { kind, ..Self::single() }
+    }
+
     /// All that tells it from another rule.
     pub(super) fn write(&self, fingerprint: &mut Fingerprint) {
         match &self.kind {
             Kind::Single => fingerprint.field(b'S', b""),
-            Kind::NextUrl { at } => fingerprint.field(b'N', at.as_bytes()),
-            Kind::Cursor { at, to } => {
-                fingerprint.field(b'C', at.as_bytes());
-                to.write(fingerprint);
-            }
-            Kind::PageNumber { to, first } => {
-                fingerprint.number(b'P', *first);
-                to.write(fingerprint);
+            Kind::NextUrl { at } => at.write(b'N', fingerprint),
+            Kind::Cursor { at, .. } => at.write(b'C', fingerprint),
+            Kind::PageNumber { first, .. } => fingerprint.number(b'P', *first),
+            Kind::Offset { first, step, .. } => {
+                fingerprint.number(b'O', *first);
+                step.iter().for_each(|step| fingerprint.number(b'W', *step));
             }
         }
-        for (tag, place) in [(b'T', &self.total), (b'K', &self.page_count)] {
+        self.to().iter().for_each(|to| to.write(fingerprint));
+        for (tag, place) in [(b'T', &self.total), (b'K', &self.page_count), (b'M', &self.has_more)] {
             place.iter().for_each(|place| fingerprint.field(tag, place.as_bytes()));
         }
         fingerprint.number(b'G', self.get.into());
     }
 
-    pub(super) fn places(&self) -> Result<Places, Error> {
-        let body = |to: &Place| match &to.0 {
-            Slot::Body(pointer) => pointer_at(pointer).map(Some),
-            Slot::Query(_) => Ok(None),
-        };
-        let (next, body) = match &self.kind {
-            Kind::Single => (None, None),
-            Kind::NextUrl { at } => (Some(pointer_at(at)?), None),
-            Kind::Cursor { at, to } => (Some(pointer_at(at)?), body(to)?),
-            Kind::PageNumber { to, .. } => (None, body(to)?),
-        };
-        let total = self.total.as_deref().map(pointer_at).transpose()?;
-        let page_count = self.page_count.as_deref().map(pointer_at).transpose()?;
-        Ok(Places { next, body, total, page_count })
-    }
-}
-
-// === impl Place ===
-
-impl Place {
-    /// The query parameter of that name, in place of one that is there.
-    pub fn query(name: impl Into<String>) -> Self {
-        Self(Slot::Query(name.into()))
-    }
-
-    /// The member of the JSON body at that pointer, in place of one that is there.
-    pub fn body(pointer: impl Into<String>) -> Self {
-        Self(Slot::Body(pointer.into()))
-    }
-
-    fn write(&self, fingerprint: &mut Fingerprint) {
-        match &self.0 {
-            Slot::Query(name) => fingerprint.field(b'Q', name.as_bytes()),
-            Slot::Body(pointer) => fingerprint.field(b'B', pointer.as_bytes()),
+    /// Where it puts what leads to the next page.
+    pub(super) const fn to(&self) -> Option<&Place> {
+        match &self.kind {
+            Kind::Single | Kind::NextUrl { .. } => None,
+            Kind::Cursor { to, .. } | Kind::PageNumber { to, .. } | Kind::Offset { to, .. } => Some(to),
         }
     }
-}
 
-pub(super) fn pointer_at(text: &str) -> Result<Pointer, Error> {
-    Pointer::parse(text).ok_or_else(|| {
-        Error::config(format!("{text:?} is no JSON pointer: one is empty or begins with a slash, such as /paging/next"))
-    })
+    pub(super) fn places(&self) -> Result<Places, Error> {
+        let next = match &self.kind {
+            Kind::NextUrl { at } | Kind::Cursor { at, .. } => Some(at.read()?),
+            Kind::Single | Kind::PageNumber { .. } | Kind::Offset { .. } => None,
+        };
+        let body = match self.to() {
+            Some(Place(Slot::Body(pointer))) => Some(pointer_at(pointer)?),
+            _ => None,
+        };
+        let at = |place: &Option<String>| place.as_deref().map(pointer_at).transpose();
+        Ok(Places {
+            next,
+            body,
+            total: at(&self.total)?,
+            page_count: at(&self.page_count)?,
+            has_more: at(&self.has_more)?,
+        })
+    }
 }

@@ -1,0 +1,39 @@
+//! A body whole, or not at all: a page of which a part is missing is no page.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout, timeout_at};
+use tower::BoxError;
+
+use super::{
+    error::{Error, ErrorKind},
+    limits::Limits,
+};
+
+/// # Errors
+///
+/// `Body` if it breaks off, pauses or lasts too long; `TooLarge` past `max` bytes, which it never holds more than.
+pub(super) async fn collect<R>(body: R, limits: Limits, max: usize) -> Result<Bytes, Error>
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let broken = |message: String| Error::new(ErrorKind::Body, message);
+    let give_up_at = Instant::now() + limits.body_timeout;
+    let expected = body.size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+    let mut body = std::pin::pin!(body);
+    let mut bytes = BytesMut::with_capacity(expected.min(max));
+    loop {
+        let next = timeout_at(give_up_at, timeout(limits.idle_timeout, body.frame())).await;
+        let next = next.map_err(|_| broken(format!("the body was not complete within {:?}", limits.body_timeout)))?;
+        let next = next.map_err(|_| broken(format!("the body stalled for {:?}", limits.idle_timeout)))?;
+        let Some(frame) = next else { return Ok(bytes.freeze()) };
+        let frame = frame.map_err(|error| broken("the body broke off".into()).with_source(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.remaining() > max {
+            return Err(Error::new(ErrorKind::TooLarge, format!("the body is longer than {max} bytes")));
+        }
+        bytes.put(data);
+    }
+}
