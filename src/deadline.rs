@@ -52,3 +52,15 @@ impl Deadline {
 
 /// As far as tokio's own timer reaches.
 const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_would_overflow_a_clock_is_thirty_years_away() {
+        let away = |within| Deadline::within(within).instant() - Instant::now();
+        assert_eq!(away(Duration::from_secs(5)), Duration::from_secs(5));
+        assert_eq!(away(Duration::MAX), Duration::from_secs(946_080_000));
+    }
+}
