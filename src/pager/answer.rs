@@ -1,5 +1,7 @@
 //! What an answer says, but for where it leads: that depends on the pages before it as well.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Uri, response::Parts};
 use serde_json::value::RawValue;
@@ -27,6 +29,8 @@ pub(super) struct Answer {
     /// What a URL in it is relative to.
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
+    /// What it was read as.
+    pub(super) shape: Option<Arc<Shape>>,
 }
 
 // === impl Answer ===
@@ -82,7 +86,7 @@ impl Answer {
         };
         let items: Vec<_> = found.items.unwrap_or_default().iter().map(|raw| slice(raw.get())).collect();
         let page = Page { number, bytes: bytes.clone(), items, total };
-        Ok(Self { page: Some(page), link, page_count, more, uri, headers: HeaderMap::new() })
+        Ok(Self { page: Some(page), link, page_count, more, uri, headers: HeaderMap::new(), shape: None })
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value, json};
 
-use super::{fetch::Progress, position::Position};
+use super::{auto::Guess, fetch::Progress, position::Position};
 
 /// Where a [`Pager`](super::Pager) is to go on, from [`Pager::continuation`](super::Pager::continuation).
 ///
@@ -33,6 +33,8 @@ pub struct Continuation {
     pub(super) items: u64,
     /// What the answers so far said there is on all pages.
     pub(super) total: Option<u64>,
+    /// What the first page looked like, where the query left that open.
+    pub(super) guess: Option<Guess>,
 }
 
 // === impl Continuation ===
@@ -69,6 +71,9 @@ impl Serialize for Continuation {
         if let (Some(total), Value::Object(map)) = (self.total, &mut map) {
             map.insert("total".into(), total.into());
         }
+        if let (Some(guess), Value::Object(map)) = (self.guess, &mut map) {
+            map.insert("auto".into(), guess.name().into());
+        }
         map.serialize(serializer)
     }
 }
@@ -98,7 +103,8 @@ fn read(map: &Map<String, Value>) -> Option<Continuation> {
     let position = positions.next().filter(|_| positions.next().is_none())?;
     let query = u64::from_str_radix(&text("query")?, 16).ok()?;
     let total = map.get("total").map(|total| total.as_u64().ok_or(())).transpose().ok()?;
-    Some(Continuation { query, position, pages: number("pages")?, items: number("items")?, total })
+    let guess = map.get("auto").map(|name| name.as_str().and_then(Guess::named).ok_or(())).transpose().ok()?;
+    Some(Continuation { query, position, pages: number("pages")?, items: number("items")?, total, guess })
 }
 
 const VERSION: u64 = 1;
@@ -119,7 +125,7 @@ mod tests {
         ] {
             for total in [None, Some(0), Some(u64::MAX)] {
                 let position = position.clone();
-                let before = Continuation { query: u64::MAX - 1, position, pages: 7, items: 8, total };
+                let before = Continuation { query: u64::MAX - 1, position, pages: 7, items: 8, total, guess: None };
                 let text = serde_json::to_string(&before).unwrap();
                 assert_eq!(serde_json::from_str::<Continuation>(&text).unwrap(), before, "{text}");
                 assert_eq!(text.contains("total"), total.is_some());
@@ -138,6 +144,7 @@ mod tests {
             r#"{"version":1,"query":"0","page":-1,"pages":1,"items":1}"#,
             r#"{"version":1,"query":"0","page":1,"pages":1}"#,
             r#"{"version":1,"query":"0","page":1,"pages":1,"items":1,"total":"9"}"#,
+            r#"{"version":1,"query":"0","page":1,"pages":1,"items":1,"auto":"/entities url /elsewhere"}"#,
         ] {
             assert!(error(damaged).contains("damaged"), "{damaged}");
         }

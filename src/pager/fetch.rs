@@ -98,7 +98,10 @@ where
             return Err(Error::status_of(head.status, (self.query.explain)(&head.headers, &body)));
         }
         let bytes = collect(body, self.limits, self.limits.max_page_bytes).await?;
-        Answer::read(&self.query.shape, head, &bytes, number, uri)
+        let shape = self.query.shape_of(&bytes)?;
+        let answer = Answer::read(&shape, head, &bytes, number, uri)?;
+        shape.guess.map_or(Ok(()), |guess| guess.check(&bytes, &answer))?;
+        Ok(Answer { shape: Some(shape), ..answer })
     }
 }
 

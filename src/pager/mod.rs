@@ -51,6 +51,7 @@
 //! Between polls nothing runs. Dropping the stream drops the request under way.
 
 mod answer;
+mod auto;
 mod bare;
 mod collect;
 mod continuation;

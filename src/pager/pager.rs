@@ -71,7 +71,8 @@ impl<S> Pager<S> {
     /// From the first page on. Sends nothing until it is polled.
     pub fn new(service: S, query: Query) -> Self {
         let (fingerprint, position) = (query.fingerprint(), query.first());
-        Self::at(service, query, Continuation { query: fingerprint, position, pages: 0, items: 0, total: None })
+        let continuation = Continuation { query: fingerprint, position, pages: 0, items: 0, total: None, guess: None };
+        Self::at(service, query, continuation)
     }
 
     /// From `continuation` on.
@@ -79,9 +80,12 @@ impl<S> Pager<S> {
     /// # Errors
     ///
     /// If the continuation is of another query.
-    pub fn resume(service: S, query: Query, continuation: Continuation) -> Result<Self, Error> {
+    pub fn resume(service: S, mut query: Query, continuation: Continuation) -> Result<Self, Error> {
         if continuation.query != query.fingerprint() {
             return Err(Error::config("the continuation is of another query: begin anew, or ask the query it is of"));
+        }
+        if let Some(guess) = continuation.guess {
+            query.shape = Arc::new(guess.shape()?);
         }
         Ok(Self::at(service, query, continuation))
     }
@@ -195,7 +199,8 @@ impl<S> Pager<S> {
 
     fn continuation_at(&self, position: Position) -> Continuation {
         let Progress { pages, items } = self.progress;
-        Continuation { query: self.fingerprint, position, pages, items, total: self.total }
+        let guess = self.query.shape.guess;
+        Continuation { query: self.fingerprint, position, pages, items, total: self.total, guess }
     }
 
     /// What forbids to ask for the next page.
@@ -218,6 +223,11 @@ impl<S> Pager<S> {
     /// Takes the answer to the page at `position`.
     fn accept(&mut self, answer: Answer) -> Result<Option<Page>, Error> {
         let Some(at) = self.position.take() else { return Ok(None) };
+        if let (Some(shape), None) = (&answer.shape, &self.query.shape.guess) {
+            if shape.guess.is_some() {
+                Arc::make_mut(&mut self.query).shape = Arc::clone(shape);
+            }
+        }
         let next = match next::after(&self.query.shape.rule, &at, &answer, self.progress, self.total) {
             Ok(next) => next,
             Err(error) => {

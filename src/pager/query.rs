@@ -1,6 +1,6 @@
 //! What to ask for.
 
-use std::{fmt, hash::BuildHasher};
+use std::{fmt, hash::BuildHasher, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -11,6 +11,7 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use super::{
+    auto::Guess,
     bare::bare_uri,
     error::{ApiError, Error},
     fingerprint::Fingerprint,
@@ -33,7 +34,9 @@ pub struct Query {
     body: Option<Value>,
     /// Of every request, its [`Repeat`] among them.
     extensions: Extensions,
-    pub(super) shape: Shape,
+    pub(super) shape: Arc<Shape>,
+    /// Whether the first page decides on the shape.
+    pub(super) auto: bool,
     pub(super) explain: fn(&HeaderMap, &[u8]) -> ApiError,
 }
 
@@ -43,6 +46,8 @@ pub(super) struct Shape {
     pub(super) items: Pointer,
     pub(super) rule: Rule,
     pub(super) places: Places,
+    /// What it was guessed from.
+    pub(super) guess: Option<Guess>,
 }
 
 // === impl Query ===
@@ -64,6 +69,34 @@ impl Query {
     /// As [`get`](Self::get), and if the rule writes to a place of the body that is not within an object.
     pub fn post(url: impl AsRef<str>, body: Value, items: impl AsRef<str>, rule: Rule) -> Result<Self, Error> {
         Self::new(Method::POST, url.as_ref(), Some(body), items.as_ref(), rule)
+    }
+
+    /// A GET of `url`, whose items and next page are wherever the first page has them: for a quick look, and for APIs that
+    /// answer now in one way and now in another. Say a [`Rule`] where you can.
+    ///
+    /// | what | places, the first that is there |
+    /// |---|---|
+    /// | items, a list | `conversations`, `entities`, `results`, `userDetails`, `Resources`, `completedContacts`, `contacts`, `items`, `records`, `data` |
+    /// | next page, a URL (which begins with a scheme, `/` or `?`) | `nextPage`, `next_page`, `nextUri`, `cursor`, `cursors.after`, `_links.next`, `next`; asked for with GET |
+    /// | next page, anything else | `nextPage`, as `q64` and with GET; `next_page`, as `page_token`; `cursor`, as `cursor`; `cursors.after`, as `after` |
+    /// | no next page | `totalHits`, counted in the body's `paging.pageNumber`; `pageCount`, counted as `pageNumber`; `totalResults`, counted as `startIndex`; otherwise there is one page, which is incomplete if `totalHits`, `totalResults`, `total` or `totalRecords` says so |
+    ///
+    /// Later pages have to look like the first: one that names its next page elsewhere is an error, not the last.
+    ///
+    /// # Errors
+    ///
+    /// If `url` is not an absolute http or https URL, or carries credentials.
+    pub fn auto_get(url: impl AsRef<str>) -> Result<Self, Error> {
+        Ok(Self { auto: true, ..Self::new(Method::GET, url.as_ref(), None, "", Rule::single())? })
+    }
+
+    /// The same, with a POST of the JSON `body`.
+    ///
+    /// # Errors
+    ///
+    /// As [`auto_get`](Self::auto_get).
+    pub fn auto_post(url: impl AsRef<str>, body: Value) -> Result<Self, Error> {
+        Ok(Self { auto: true, ..Self::new(Method::POST, url.as_ref(), Some(body), "", Rule::single())? })
     }
 
     /// A header for every request, such as a version or a tenant. An `Authorization` would be sent in place of the token of
@@ -129,7 +162,8 @@ impl Query {
             headers,
             body,
             extensions,
-            shape: Shape { items: pointer_at(items)?, places: rule.places()?, rule },
+            shape: Arc::new(Shape { items: pointer_at(items)?, places: rule.places()?, rule, guess: None }),
+            auto: false,
             explain: ApiError::guess,
         };
         if query.shape.rule.get && query.shape.places.body.is_some() {
@@ -161,6 +195,27 @@ impl Query {
         }
         *request.extensions_mut() = self.extensions.clone();
         Ok(request)
+    }
+
+    /// What its first page looks like, if that is not known.
+    pub(super) fn shape_of(&self, bytes: &Bytes) -> Result<Arc<Shape>, Error> {
+        if self.auto && self.shape.guess.is_none() {
+            return Guess::of(bytes, self)?.shape().map(Arc::new);
+        }
+        Ok(Arc::clone(&self.shape))
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Which page the body asks for by number, if it does.
+    pub(super) fn page_number(&self) -> Option<u64> {
+        self.body.as_ref()?.pointer("/paging/pageNumber")?.as_u64()
     }
 
     pub(super) fn correlation_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -235,8 +290,13 @@ impl Query {
         let mut fingerprint = Fingerprint::new();
         fingerprint.field(b'm', self.method.as_str().as_bytes());
         fingerprint.field(b'u', self.uri.to_string().as_bytes());
-        fingerprint.field(b'i', self.shape.items.to_string().as_bytes());
-        self.shape.rule.write(&mut fingerprint);
+        if self.auto {
+            // What was guessed says nothing of what was asked for.
+            fingerprint.field(b'A', b"");
+        } else {
+            fingerprint.field(b'i', self.shape.items.to_string().as_bytes());
+            self.shape.rule.write(&mut fingerprint);
+        }
         let mut headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         headers.sort_unstable();
         for (name, value) in headers {
