@@ -12,15 +12,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, response::Parts};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tower::BoxError;
 use tower_service::Service;
 use tracing::warn;
 
 use super::{
     answer::Answer,
-    collect::collect,
     error::{Error, ErrorKind},
+    exchange::exchange,
     limits::Limits,
     position::Position,
     query::Query,
@@ -75,37 +75,24 @@ where
     async fn attempt(&mut self, number: u64) -> Result<Answer, Error> {
         let request = self.query.request(&self.position)?;
         let uri = request.uri().clone();
-        let unsent = |error: BoxError| Error::new(ErrorKind::Send, "the request got no answer").with_source(error);
-        std::future::poll_fn(|cx| self.service.poll_ready(cx)).await.map_err(|error| unsent(error.into()))?;
-        let response = self.service.call(request).await.map_err(|error| unsent(error.into()))?;
-        let (head, body) = response.into_parts();
-        match self.answer(&head, body, number, uri).await {
+        let max = self.limits.max_page_bytes;
+        let (head, bytes) = exchange(&mut self.service, request, &self.query, self.limits, max).await?;
+        if head.status == StatusCode::NO_CONTENT {
+            return Ok(Answer { uri, headers: head.headers, ..Answer::default() });
+        }
+        match self.read(&head, &bytes, number, uri) {
             Ok(answer) => Ok(Answer { headers: head.headers, ..answer }),
-            Err(error) if error.kind() == ErrorKind::Status => Err(error),
-            // Whatever is wrong with the page: support wants to know which answer it was.
             Err(error) => Err(error.with_correlation_id(self.query.correlation_id(&head.headers))),
         }
     }
 
-    async fn answer(&mut self, head: &Parts, body: R, number: u64, uri: Uri) -> Result<Answer, Error> {
-        if head.status == StatusCode::NO_CONTENT {
-            return Ok(Answer { uri, ..Answer::default() });
-        }
-        if !head.status.is_success() {
-            // What it says matters less than that it was refused.
-            let body = timeout(ERROR_BODY_TIMEOUT, collect(body, self.limits, MAX_ERROR_BYTES)).await;
-            let body = body.ok().and_then(Result::ok).unwrap_or_default();
-            return Err(Error::status_of(head.status, (self.query.explain)(&head.headers, &body)));
-        }
-        let bytes = collect(body, self.limits, self.limits.max_page_bytes).await?;
-        let shape = self.query.shape_of(&bytes)?;
-        let answer = Answer::read(&shape, head, &bytes, number, uri)?;
-        shape.guess.map_or(Ok(()), |guess| guess.check(&bytes, &answer))?;
+    fn read(&self, head: &Parts, bytes: &Bytes, number: u64, uri: Uri) -> Result<Answer, Error> {
+        let shape = self.query.shape_of(bytes)?;
+        let answer = Answer::read(&shape, head, bytes, number, uri)?;
+        shape.guess.map_or(Ok(()), |guess| guess.check(bytes, &answer))?;
         Ok(Answer { shape: Some(shape), ..answer })
     }
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
-const MAX_ERROR_BYTES: usize = 64 * 1024;

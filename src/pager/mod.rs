@@ -56,6 +56,7 @@ mod bare;
 mod collect;
 mod continuation;
 mod error;
+mod exchange;
 mod fetch;
 mod fingerprint;
 mod flights;

@@ -37,7 +37,7 @@ pub struct Query {
     pub(super) shape: Arc<Shape>,
     /// Whether the first page decides on the shape.
     pub(super) auto: bool,
-    pub(super) explain: fn(&HeaderMap, &[u8]) -> ApiError,
+    explain: fn(&HeaderMap, &[u8]) -> ApiError,
 }
 
 /// What an answer looks like.
@@ -218,8 +218,12 @@ impl Query {
         self.body.as_ref()?.pointer("/paging/pageNumber")?.as_u64()
     }
 
+    pub(super) fn explain(&self, headers: &HeaderMap, body: &[u8]) -> ApiError {
+        (self.explain)(headers, body)
+    }
+
     pub(super) fn correlation_id(&self, headers: &HeaderMap) -> Option<String> {
-        (self.explain)(headers, b"").correlation_id
+        self.explain(headers, b"").correlation_id
     }
 
     pub(super) fn is_repeatable(&self) -> bool {
