@@ -35,6 +35,8 @@ pub struct Continuation {
     pub(super) total: Option<u64>,
     /// What the first page looked like, where the query left that open.
     pub(super) guess: Option<Guess>,
+    /// What names the job that it is in.
+    pub(super) job: Option<String>,
 }
 
 // === impl Continuation ===
@@ -74,6 +76,9 @@ impl Serialize for Continuation {
         if let (Some(guess), Value::Object(map)) = (self.guess, &mut map) {
             map.insert("auto".into(), guess.name().into());
         }
+        if let (Some(job), Value::Object(map)) = (&self.job, &mut map) {
+            map.insert("job".into(), job.as_str().into());
+        }
         map.serialize(serializer)
     }
 }
@@ -104,7 +109,8 @@ fn read(map: &Map<String, Value>) -> Option<Continuation> {
     let query = u64::from_str_radix(&text("query")?, 16).ok()?;
     let total = map.get("total").map(|total| total.as_u64().ok_or(())).transpose().ok()?;
     let guess = map.get("auto").map(|name| name.as_str().and_then(Guess::named).ok_or(())).transpose().ok()?;
-    Some(Continuation { query, position, pages: number("pages")?, items: number("items")?, total, guess })
+    let job = map.get("job").map(|id| id.as_str().map(str::to_owned).ok_or(())).transpose().ok()?;
+    Some(Continuation { query, position, pages: number("pages")?, items: number("items")?, total, guess, job })
 }
 
 const VERSION: u64 = 1;
@@ -125,7 +131,8 @@ mod tests {
         ] {
             for total in [None, Some(0), Some(u64::MAX)] {
                 let position = position.clone();
-                let before = Continuation { query: u64::MAX - 1, position, pages: 7, items: 8, total, guess: None };
+                let before =
+                    Continuation { query: u64::MAX - 1, position, pages: 7, items: 8, total, guess: None, job: None };
                 let text = serde_json::to_string(&before).unwrap();
                 assert_eq!(serde_json::from_str::<Continuation>(&text).unwrap(), before, "{text}");
                 assert_eq!(text.contains("total"), total.is_some());
@@ -145,6 +152,7 @@ mod tests {
             r#"{"version":1,"query":"0","page":1,"pages":1}"#,
             r#"{"version":1,"query":"0","page":1,"pages":1,"items":1,"total":"9"}"#,
             r#"{"version":1,"query":"0","page":1,"pages":1,"items":1,"auto":"/entities url /elsewhere"}"#,
+            r#"{"version":1,"query":"0","page":1,"pages":1,"items":1,"job":7}"#,
         ] {
             assert!(error(damaged).contains("damaged"), "{damaged}");
         }

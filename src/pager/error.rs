@@ -34,8 +34,13 @@ pub enum ErrorKind {
     Decode,
     /// Page after page was empty.
     EmptyPages,
-    /// The answers end before the total that they name. The page that would have been the last was not handed out.
+    /// The answers end before the total that they name. The page that would have been the last was not handed out. Or a
+    /// job had [no data](super::Job::complete_to) for all that it was asked for; its pages were handed out.
     Incomplete,
+    /// A job failed, was cancelled, has expired, or is gone.
+    JobFailed,
+    /// A job was not done in the time that it had.
+    JobTimeout,
     /// The next page is one that was there before.
     Loop,
     /// There are more pages than allowed.
@@ -99,6 +104,10 @@ impl Error {
         Self::new(ErrorKind::Config, message)
     }
 
+    pub(super) fn incomplete(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Incomplete, message)
+    }
+
     pub(super) fn foreign_url(url: &str, origin: &Origin) -> Self {
         let message = match bare(url) {
             Some(url) => format!("the next page is said to be at {url:?}, which is not a URL of {origin}"),
@@ -124,6 +133,13 @@ impl Error {
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Where another error tells why: its page and its correlation id are this one's as well.
+    pub(super) fn because(mut self, error: Self) -> Self {
+        self.page = self.page.or(error.page);
+        self.correlation_id = self.correlation_id.or_else(|| error.correlation_id.clone());
+        self.with_source(error)
     }
 
     pub(super) fn on_page(mut self, page: u64) -> Self {

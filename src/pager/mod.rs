@@ -2,7 +2,7 @@
 //!
 //! A [`Query`] says what to ask for, where the items are and, by a [`Rule`], where the next page is. [`Pager`] sends it
 //! through any service and is a stream of [`Page`]s; [`Pager::items`] and [`Pager::raw_items`] are streams of what is in
-//! them.
+//! them. A [`Job`] is a query whose pages have to be waited for.
 //!
 //! ```
 //! use futures_util::TryStreamExt;
@@ -61,6 +61,7 @@ mod fetch;
 mod fingerprint;
 mod flights;
 mod items;
+mod job;
 mod limits;
 mod link_header;
 mod next;
@@ -68,6 +69,7 @@ mod page;
 #[allow(clippy::module_inception, reason = "the file is named after the type in it")]
 mod pager;
 mod place;
+mod poll;
 mod position;
 mod query;
 mod read_ahead;
@@ -77,6 +79,7 @@ pub use self::{
     continuation::Continuation,
     error::{ApiError, Error, ErrorKind},
     items::{Items, RawItems},
+    job::Job,
     page::{Page, RawItem},
     pager::Pager,
     place::Place,

@@ -2,7 +2,7 @@
 
 use super::{
     answer::Answer,
-    error::{Error, ErrorKind},
+    error::Error,
     fetch::Progress,
     page::Page,
     position::Position,
@@ -46,9 +46,7 @@ pub(super) fn after(
         }
     };
     match total.filter(|total| next.is_none() && items < *total) {
-        Some(total) => {
-            Err(Error::new(ErrorKind::Incomplete, format!("the answers end after {items} of {total} items")))
-        }
+        Some(total) => Err(Error::incomplete(format!("the answers end after {items} of {total} items"))),
         None => Ok(next),
     }
 }

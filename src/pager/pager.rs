@@ -4,35 +4,24 @@ use std::{
     collections::HashSet,
     fmt,
     hash::RandomState,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_core::Stream;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::Full;
 use serde::de::DeserializeOwned;
-use tower::BoxError;
-use tower_service::Service;
 
 use super::{
-    answer::Answer,
     bare::bare_uri,
     continuation::Continuation,
-    error::{Error, ErrorKind},
-    fetch::{Fetch, Progress},
+    error::Error,
+    fetch::Progress,
     flights::Flights,
     items::{Items, RawItems},
+    job::Stage,
     limits::Limits,
-    next,
-    page::Page,
     position::Position,
     query::Query,
     read_ahead::ReadAhead,
@@ -41,28 +30,37 @@ use super::{
 /// A stream of [`Page`]s through any service that takes `Full<Bytes>`; see the [module](super).
 #[must_use = "a pager does nothing until it is polled"]
 pub struct Pager<S> {
-    service: S,
-    query: Arc<Query>,
-    fingerprint: u64,
-    limits: Limits,
-    rng: fastrand::Rng,
+    pub(super) service: S,
+    pub(super) query: Arc<Query>,
+    pub(super) fingerprint: u64,
+    pub(super) limits: Limits,
+    pub(super) rng: fastrand::Rng,
     /// The page to ask for, or under way; `None` after the last.
-    position: Option<Position>,
+    pub(super) position: Option<Position>,
     /// Whether nothing forbids to ask for it.
-    allowed: bool,
-    flights: Flights,
+    pub(super) allowed: bool,
+    pub(super) flights: Flights,
     /// How many pages are likely to come behind it.
-    behind: u64,
-    longest: u64,
-    progress: Progress,
-    total: Option<u64>,
+    pub(super) behind: u64,
+    pub(super) longest: u64,
+    pub(super) progress: Progress,
+    pub(super) total: Option<u64>,
     /// The page that was handed out last.
     pub(super) last: Option<Continuation>,
-    empty_in_a_row: u32,
-    seen: HashSet<u64>,
-    hasher: RandomState,
-    repeats: Arc<AtomicU64>,
-    failed: bool,
+    pub(super) empty_in_a_row: u32,
+    pub(super) seen: HashSet<u64>,
+    pub(super) hasher: RandomState,
+    pub(super) repeats: Arc<AtomicU64>,
+    pub(super) job: Option<Stage>,
+    pub(super) end: End,
+}
+
+/// Whether there is more to come.
+pub(super) enum End {
+    NotYet,
+    /// With that error, once the job is ended.
+    Coming(Option<Error>),
+    Over,
 }
 
 // === impl Pager ===
@@ -71,7 +69,8 @@ impl<S> Pager<S> {
     /// From the first page on. Sends nothing until it is polled.
     pub fn new(service: S, query: Query) -> Self {
         let (fingerprint, position) = (query.fingerprint(), query.first());
-        let continuation = Continuation { query: fingerprint, position, pages: 0, items: 0, total: None, guess: None };
+        let continuation =
+            Continuation { query: fingerprint, position, pages: 0, items: 0, total: None, guess: None, job: None };
         Self::at(service, query, continuation)
     }
 
@@ -175,6 +174,7 @@ impl<S> Pager<S> {
 
     fn at(service: S, query: Query, continuation: Continuation) -> Self {
         let progress = continuation.progress();
+        let job = query.job.clone().map(|plan| Stage::new(plan, continuation.job));
         Self {
             service,
             query: Arc::new(query),
@@ -193,157 +193,23 @@ impl<S> Pager<S> {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             repeats: Arc::default(),
-            failed: false,
+            job,
+            end: End::NotYet,
         }
     }
 
-    fn continuation_at(&self, position: Position) -> Continuation {
+    pub(super) fn continuation_at(&self, position: Position) -> Continuation {
         let Progress { pages, items } = self.progress;
         let guess = self.query.shape.guess;
-        Continuation { query: self.fingerprint, position, pages, items, total: self.total, guess }
-    }
-
-    /// What forbids to ask for the next page.
-    fn check(&mut self, position: &Position) -> Result<(), Error> {
-        let page = self.progress.pages.saturating_add(1);
-        if self.progress.pages >= self.limits.max_pages {
-            let problem = format!("there are more pages than the {} that are allowed", self.limits.max_pages);
-            return Err(Error::new(ErrorKind::MaxPages, problem).on_page(page));
+        Continuation {
+            query: self.fingerprint,
+            position,
+            pages,
+            items,
+            total: self.total,
+            guess,
+            job: self.job.as_ref().and_then(Stage::id).map(str::to_owned),
         }
-        if self.empty_in_a_row > self.limits.max_empty_pages {
-            let problem = format!("{} pages in a row were empty", self.empty_in_a_row);
-            return Err(Error::new(ErrorKind::EmptyPages, problem).on_page(page));
-        }
-        if !self.seen.insert(self.query.hash(position, &self.hasher)) {
-            return Err(Error::new(ErrorKind::Loop, "the next page is one that was there before").on_page(page));
-        }
-        Ok(())
-    }
-
-    /// Takes the answer to the page at `position`.
-    fn accept(&mut self, answer: Answer) -> Result<Option<Page>, Error> {
-        let Some(at) = self.position.take() else { return Ok(None) };
-        if let (Some(shape), None) = (&answer.shape, &self.query.shape.guess) {
-            if shape.guess.is_some() {
-                Arc::make_mut(&mut self.query).shape = Arc::clone(shape);
-            }
-        }
-        let next = match next::after(&self.query.shape.rule, &at, &answer, self.progress, self.total) {
-            Ok(next) => next,
-            Err(error) => {
-                self.position = Some(at);
-                let id = self.query.correlation_id(&answer.headers);
-                return Err(error.with_correlation_id(id).on_page(self.progress.pages.saturating_add(1)));
-            }
-        };
-        self.allowed = false;
-        if let Some(page) = &answer.page {
-            self.last = Some(self.continuation_at(at));
-            let items = page.len() as u64;
-            self.total = page.total.or(self.total);
-            self.progress.pages = self.progress.pages.saturating_add(1);
-            self.progress.items = self.progress.items.saturating_add(items);
-            self.empty_in_a_row = if page.is_empty() { self.empty_in_a_row.saturating_add(1) } else { 0 };
-            self.longest = self.longest.max(items);
-        }
-        self.behind = next.as_ref().map_or(0, |next| self.likely_behind(next, &answer));
-        self.position = next;
-        Ok(answer.page)
-    }
-
-    /// How many pages come behind the one at `next`, as far as `answer` tells.
-    fn likely_behind(&self, next: &Position, answer: &Answer) -> u64 {
-        let counted = next::left(&self.query.shape.rule, next, answer.page_count);
-        let left = self.total.map(|total| total.saturating_sub(self.progress.items));
-        let filled = left.filter(|_| self.longest > 0).map(|left| left.div_ceil(self.longest));
-        counted.or(filled).map_or(u64::MAX, |pages| pages.saturating_sub(1))
-    }
-
-    /// Asks for the page at `position`, if nothing forbids it, and for as many behind it as are wanted.
-    fn depart<R>(&mut self, position: &Position) -> Result<(), Error>
-    where
-        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
-        R: Body + Send + 'static,
-        R::Data: Send,
-        R::Error: Into<BoxError>,
-    {
-        if !self.allowed {
-            self.check(position)?;
-            self.allowed = true;
-        }
-        if self.flights.first() != Some(position) {
-            // It is not where it was thought to be.
-            self.flights.clear();
-            self.fly(position.clone());
-        }
-        let most = self.limits.max_pages.saturating_sub(self.progress.pages);
-        let wanted = self.behind.saturating_add(1).min(most).min(self.limits.concurrency.into());
-        while self.flights.len() < wanted {
-            let foreseen = self.flights.last().and_then(|last| next::foreseen(&self.query.shape.rule, last));
-            let Some(position) = foreseen else { break };
-            self.fly(position);
-        }
-        Ok(())
-    }
-
-    fn fly<R>(&mut self, position: Position)
-    where
-        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
-        R: Body + Send + 'static,
-        R::Data: Send,
-        R::Error: Into<BoxError>,
-    {
-        let fetch = Fetch {
-            service: self.service.clone(),
-            query: Arc::clone(&self.query),
-            limits: self.limits,
-            position: position.clone(),
-            number: self.progress.pages.saturating_add(self.flights.len()).saturating_add(1),
-            rng: self.rng.fork(),
-            repeats: Arc::clone(&self.repeats),
-        };
-        self.flights.push(position, Box::pin(fetch.run()));
-    }
-}
-
-impl<S, R> Stream for Pager<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
-    type Item = Result<Page, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        while !self.failed {
-            let Some(position) = self.position.clone() else { break };
-            let answer = match self.depart(&position) {
-                Ok(()) => {
-                    let Some(answer) = ready!(self.flights.poll_first(cx)) else { continue };
-                    answer
-                }
-                Err(error) => Err(error),
-            };
-            match answer.and_then(|answer| self.accept(answer)) {
-                Ok(Some(page)) => return Poll::Ready(Some(Ok(page))),
-                Ok(None) => {}
-                Err(error) => {
-                    self.failed = true;
-                    self.flights.clear();
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
-        }
-        // What was asked for behind the last page counts for nothing.
-        self.flights.clear();
-        Poll::Ready(None)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     bare::bare_uri,
     error::{ApiError, Error},
     fingerprint::Fingerprint,
+    job::{ID, Plan, with_id},
     place::{Place, Slot, pointer_at},
     position::Position,
     rule::{Kind, Places, Rule},
@@ -37,6 +38,7 @@ pub struct Query {
     pub(super) shape: Arc<Shape>,
     /// Whether the first page decides on the shape.
     pub(super) auto: bool,
+    pub(super) job: Option<Arc<Plan>>,
     explain: fn(&HeaderMap, &[u8]) -> ApiError,
 }
 
@@ -142,12 +144,8 @@ impl Query {
     }
 
     fn new(method: Method, url: &str, body: Option<Value>, items: &str, rule: Rule) -> Result<Self, Error> {
-        let invalid = || Error::config("the URL of a query must be absolute, such as https://api.example.com/users");
-        let uri: Uri = url.trim().parse().map_err(|_| invalid())?;
-        let origin = Origin::of(&uri).ok_or_else(invalid)?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(Error::config("the URL of a query must not carry a user name or password"));
-        }
+        let uri = absolute(url)?;
+        let origin = Origin::of(&uri).ok_or_else(not_absolute)?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if body.is_some() {
@@ -164,6 +162,7 @@ impl Query {
             extensions,
             shape: Arc::new(Shape { items: pointer_at(items)?, places: rule.places()?, rule, guess: None }),
             auto: false,
+            job: None,
             explain: ApiError::guess,
         };
         if query.shape.rule.get && query.shape.places.body.is_some() {
@@ -195,6 +194,50 @@ impl Query {
         }
         *request.extensions_mut() = self.extensions.clone();
         Ok(request)
+    }
+
+    /// The same, of the results of a job.
+    pub(super) fn of_job(mut self, plan: Plan) -> Result<Self, Error> {
+        if !self.uri.to_string().contains(ID) {
+            return Err(Error::config(format!("the URL for the results of a job has no {ID} in it")));
+        }
+        self.job = Some(Arc::new(plan));
+        Ok(self)
+    }
+
+    /// The same, of the results of the job of that name.
+    pub(super) fn of_this_job(&self, id: &str) -> Result<Self, Error> {
+        Ok(Self { uri: absolute(&with_id(&self.uri.to_string(), id))?, ..self.clone() })
+    }
+
+    /// A request that is not for a page.
+    pub(super) fn side_request(
+        &self,
+        method: Method,
+        uri: &Uri,
+        body: Option<Bytes>,
+        repeat: Repeat,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        self.is_at_home(uri)?;
+        let mut headers = self.headers.clone();
+        headers.remove(CONTENT_TYPE);
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let mut request = Request::new(Full::new(body.unwrap_or_default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = headers;
+        *request.extensions_mut() = self.extensions.clone();
+        request.extensions_mut().insert(repeat);
+        Ok(request)
+    }
+
+    /// # Errors
+    ///
+    /// For a URL of another origin.
+    pub(super) fn is_at_home(&self, uri: &Uri) -> Result<(), Error> {
+        if self.origin.matches(uri) { Ok(()) } else { Err(Error::foreign_url(&uri.to_string(), &self.origin)) }
     }
 
     /// What its first page looks like, if that is not known.
@@ -301,6 +344,7 @@ impl Query {
             fingerprint.field(b'i', self.shape.items.to_string().as_bytes());
             self.shape.rule.write(&mut fingerprint);
         }
+        self.job.iter().for_each(|plan| plan.write(&mut fingerprint));
         let mut headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         headers.sort_unstable();
         for (name, value) in headers {
@@ -326,6 +370,20 @@ impl fmt::Debug for Query {
             .field("rule", &self.shape.rule)
             .finish_non_exhaustive()
     }
+}
+
+/// An http or https URL, without credentials.
+pub(super) fn absolute(url: &str) -> Result<Uri, Error> {
+    let uri: Uri = url.trim().parse().map_err(|_| not_absolute())?;
+    Origin::of(&uri).ok_or_else(not_absolute)?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(Error::config("the URL of a query must not carry a user name or password"));
+    }
+    Ok(uri)
+}
+
+fn not_absolute() -> Error {
+    Error::config("the URL of a query must be absolute, such as https://api.example.com/users")
 }
 
 /// `uri` with the query parameter `name`, in place of any of that name; the others stay as they were written.

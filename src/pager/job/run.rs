@@ -1,0 +1,240 @@
+//! Makes a job and waits until it is done.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout},
+};
+use tower::BoxError;
+use tower_service::Service;
+use tracing::{debug, info, warn};
+
+use super::{Guard, Plan, keeps, with_id};
+use crate::{
+    json,
+    pager::{
+        error::{Error, ErrorKind},
+        exchange::exchange,
+        limits::Limits,
+        query::{Query, absolute},
+    },
+    repeat::Repeat,
+    retry_after::retry_after,
+    text::clean,
+};
+
+pub(in crate::pager) struct Run<S> {
+    pub(in crate::pager) service: S,
+    pub(in crate::pager) query: Arc<Query>,
+    pub(in crate::pager) plan: Arc<Plan>,
+    pub(in crate::pager) limits: Limits,
+    pub(in crate::pager) rng: fastrand::Rng,
+}
+
+/// What names the job, once there is one: also while it is still waited for.
+pub(in crate::pager) type Made = Arc<OnceLock<String>>;
+
+// === impl Run ===
+
+impl<S, R> Run<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    /// Makes the job, unless it is there, and waits until it is done. It is deleted when the guard is dropped.
+    pub(in crate::pager) async fn run(mut self, made: Made) -> Result<Guard, Error> {
+        let mut guard = match made.get() {
+            Some(id) => self.guard(id.clone())?,
+            None => {
+                let (id, guard) = self.submit().await?;
+                info!(job = %clean(&id, 100), "job submitted");
+                made.get_or_init(|| id);
+                guard
+            }
+        };
+        let id = made.get().cloned().unwrap_or_default();
+        let Err(error) = self.wait(&id).await else { return Ok(guard) };
+        self.delete(&mut guard, Some(&error)).await;
+        Err(error)
+    }
+
+    /// Ends the job, at the end of its results or because of `error`; what comes out is the error to tell of.
+    pub(in crate::pager) async fn conclude(mut self, guard: Option<Guard>, error: Option<Error>) -> Option<Error> {
+        let Some(mut guard) = guard else { return error };
+        let error = match error {
+            Some(error) => Some(self.explain(guard.id(), error).await),
+            None => None,
+        };
+        self.delete(&mut guard, error.as_ref()).await;
+        error
+    }
+
+    async fn delete(&mut self, guard: &mut Guard, error: Option<&Error>) {
+        if keeps(&self.plan, error) {
+            return;
+        }
+        if let Some(deleted) = guard.delete() {
+            let _panicked = deleted.await;
+        }
+    }
+
+    /// What is the matter with the job, if its results are refused because of that.
+    async fn explain(&mut self, id: &str, refusal: Error) -> Error {
+        let refused = refusal.status().is_some_and(|status| status.is_client_error());
+        if !refused {
+            return refusal;
+        }
+        match self.state(id).await {
+            Ok((state, ..)) if !self.plan.has_failed(&state) => refusal,
+            Ok((state, message, _)) => failed(&state, message.as_deref()).because(refusal),
+            Err(error) if is_gone(&error) => gone().because(refusal),
+            Err(_) => refusal,
+        }
+    }
+
+    /// In a task of its own: a job that is made must be known, to be deleted, also if nobody waits for it any more.
+    async fn submit(&mut self) -> Result<(String, Guard), Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::config("a job needs a tokio runtime"))?;
+        let mut job = Self {
+            service: self.service.clone(),
+            query: Arc::clone(&self.query),
+            plan: Arc::clone(&self.plan),
+            limits: self.limits,
+            rng: self.rng.clone(),
+        };
+        let made = runtime.spawn(async move {
+            let body = job.plan.body.to_string().into();
+            let request = job.query.side_request(Method::POST, &job.plan.submit, Some(body), Repeat::Never)?;
+            let answer = exchange(&mut job.service, request, &job.query, job.limits, MAX_BYTES).await;
+            let (head, bytes) = answer.map_err(|error| match error.kind() {
+                ErrorKind::Status => error,
+                _ => Error::new(error.kind(), "the answer to the job was lost: it may have been made").because(error),
+            })?;
+            match name(&bytes, &job.plan.id) {
+                Some(id) => Ok((id.clone(), job.guard(id)?)),
+                None => {
+                    let problem = format!("the answer to the job does not name it at {:?}", job.plan.id.to_string());
+                    Err(Error::new(ErrorKind::Body, problem)
+                        .with_correlation_id(job.query.correlation_id(&head.headers)))
+                }
+            }
+        });
+        made.await.map_err(|error| Error::new(ErrorKind::Send, "the job was not submitted").with_source(error))?
+    }
+
+    async fn wait(&mut self, id: &str) -> Result<(), Error> {
+        let timing = self.plan.timing;
+        let begun = Instant::now();
+        let mut pause = timing.first_pause;
+        loop {
+            let (state, message, hint) = match self.state(id).await {
+                Ok(answer) => answer,
+                Err(error) if is_gone(&error) => return Err(gone().because(error)),
+                Err(error) => return Err(error),
+            };
+            if self.plan.is_done(&state) {
+                return Ok(());
+            }
+            if self.plan.has_failed(&state) {
+                return Err(failed(&state, message.as_deref()));
+            }
+            // Half of it is chance, so that many jobs do not ask at once.
+            let wait = (pause / 2 + (pause / 2).mul_f64(self.rng.f64())).max(hint.unwrap_or_default());
+            if Instant::now() - begun + wait > timing.timeout {
+                let problem = format!("the job is still {} after {:?}", clean(&state, 40), Instant::now() - begun);
+                return Err(Error::new(ErrorKind::JobTimeout, problem));
+            }
+            debug!(job = %clean(id, 100), state = %clean(&state, 40), ?wait, "the job is not done yet");
+            sleep(wait).await;
+            pause = (pause * 3 / 2).min(timing.longest_pause);
+        }
+    }
+
+    /// Its state, what it says about that, and when to ask again; asked for again where the answer is broken.
+    async fn state(&mut self, id: &str) -> Result<(String, Option<String>, Option<Duration>), Error> {
+        let mut attempt = 1;
+        loop {
+            let url = absolute(&with_id(&self.plan.status, id))?;
+            let request = self.query.side_request(Method::GET, &url, None, Repeat::Always)?;
+            let answer = exchange(&mut self.service, request, &self.query, self.limits, MAX_BYTES).await;
+            let error = match answer {
+                Ok((head, bytes)) => match json::at::<String>(&bytes, &self.plan.state) {
+                    Some(state) => {
+                        let message = self.plan.message.as_ref().and_then(|message| json::at(&bytes, message));
+                        return Ok((state, message, retry_after(&head.headers, SystemTime::now())));
+                    }
+                    None => {
+                        let problem = format!("the answer about the job has no text at {}", self.plan.state);
+                        let id = self.query.correlation_id(&head.headers);
+                        Error::new(ErrorKind::Body, problem).with_correlation_id(id)
+                    }
+                },
+                Err(error) => error,
+            };
+            if error.kind() != ErrorKind::Body || attempt >= self.limits.page_attempts {
+                return Err(error);
+            }
+            sleep(self.plan.timing.first_pause.mul_f64(self.rng.f64())).await;
+            attempt += 1;
+        }
+    }
+
+    fn guard(&self, id: String) -> Result<Guard, Error> {
+        let Some(url) = &self.plan.delete else { return Ok(Guard::new(id, true, None::<std::future::Ready<()>>)) };
+        let url = absolute(&with_id(url, &id))?;
+        let request = self.query.side_request(Method::DELETE, &url, None, Repeat::Always)?;
+        let deletion = delete(self.service.clone(), request, Arc::clone(&self.query), self.limits, id.clone());
+        Ok(Guard::new(id, self.plan.keep_unfinished, Some(deletion)))
+    }
+}
+
+async fn delete<S, R>(mut service: S, request: Request<Full<Bytes>>, query: Arc<Query>, limits: Limits, id: String)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let id = clean(&id, 100);
+    match timeout(DELETE_TIMEOUT, exchange(&mut service, request, &query, limits, MAX_BYTES)).await {
+        Ok(Ok(_)) => debug!(job = %id, "job deleted"),
+        Ok(Err(error)) if is_gone(&error) => debug!(job = %id, "the job was gone already"),
+        Ok(Err(error)) => warn!(job = %id, %error, "the job was left behind"),
+        Err(_) => warn!(job = %id, timeout = ?DELETE_TIMEOUT, "the job was left behind"),
+    }
+}
+
+/// What an answer calls the job.
+fn name(bytes: &Bytes, at: &json::Pointer) -> Option<String> {
+    let text = json::at::<String>(bytes, at).or_else(|| json::at::<u64>(bytes, at).map(|number| number.to_string()));
+    text.filter(|text| !text.trim().is_empty())
+}
+
+fn is_gone(error: &Error) -> bool {
+    matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE))
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::JobFailed, "the job is gone: it may have expired, or somebody deleted it")
+}
+
+fn failed(state: &str, message: Option<&str>) -> Error {
+    let said = message.map(|message| format!(": {}", clean(message, 400))).unwrap_or_default();
+    Error::new(ErrorKind::JobFailed, format!("the job is {}{said}", clean(state, 40)))
+}
+
+/// What is not a page of results.
+const MAX_BYTES: usize = 1024 * 1024;
+const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
