@@ -1,4 +1,4 @@
-//! NICE CXone: how a program gets its tokens, and where its API is.
+//! NICE CXone: how a program gets its tokens, where its API is, and how its reports page.
 //!
 //! Back-end programs of CXone do not use the client credentials grant. They sign in with the access key of a user, at a token
 //! endpoint that they discover, and learn from the token which tenant they belong to and from the tenant's configuration
@@ -33,9 +33,11 @@
 //! ```
 
 mod auth;
+mod report;
 mod tenant;
 
 pub use self::{
     auth::{AccessKey, ISSUER, access_key_grant, central_grant, user_hub_grant, user_hub_refresh},
+    report::{explain, report},
     tenant::{Tenant, api_url, tenant_id},
 };

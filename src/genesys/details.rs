@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::explain;
+use super::{error::explain, filters};
 use crate::pager::{Error, Place, Query, Rule};
 
 /// A conversation details query: conversations that began within an interval, in the order they began.
@@ -52,14 +52,7 @@ impl ConversationDetails {
     /// `interval`, `order`, `orderBy` or `paging`.
     pub fn build(mut self) -> Result<Query, Error> {
         self.body.insert("paging".into(), json!({"pageSize": self.page_size, "pageNumber": 1}));
-        let Value::Object(filters) = self.filters else {
-            return Err(Error::config("the filters of a conversation query are not a JSON object"));
-        };
-        for (name, value) in filters {
-            if self.body.insert(name.clone(), value).is_some() {
-                return Err(Error::config(format!("{name} is no filter: it is set by this crate")));
-            }
-        }
+        filters::add(&mut self.body, self.filters, &[])?;
         let rule = Rule::page_number(Place::body("/paging/pageNumber")).total("/totalHits");
         let query = Query::post(details_url(&self.api), Value::Object(self.body), "/conversations", rule)?;
         Ok(query.explain_errors(explain))
@@ -71,7 +64,7 @@ impl ConversationDetails {
 
 /// Also where the tutorials' queries go.
 pub(super) fn details_url(api: &str) -> String {
-    format!("{}/api/v2/analytics/conversations/details/query", api.trim().trim_end_matches('/'))
+    filters::url(api, "/api/v2/analytics/conversations/details/query")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Genesys Cloud: its regions, its conversation queries, and what its errors say.
+//! Genesys Cloud: its regions, its queries, each way in which it pages, and what its errors say.
 //!
 //! ```
 //! use tower_oauth2::genesys::{ConversationDetails, Region};
@@ -17,21 +17,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Queries
+//!
+//! | answer | next page | query |
+//! |---|---|---|
+//! | `conversations`, `totalHits` | `paging.pageNumber` in the body | [`ConversationDetails`] |
+//! | `userDetails`, `totalHits` | `paging.pageNumber` in the body | [`UserDetails`] |
+//! | `conversations`, `cursor`, of a job | `?cursor=` | [`ConversationJob`] |
+//! | `entities`, `nextUri` | that URL | [`listing`] |
+//! | `entities`, `cursors.after` | `?after=` | [`cursor_listing`] |
+//! | `results`, `nextPage`, a token | GET with `?q64=` | [`search`] |
+//! | `Resources`, `totalResults` (SCIM) | `?startIndex=` | [`scim`] |
+//! | `results`, `nextPage`, a URL; `entities`, `next_page` (widely copied tutorials) | that URL; `?page_token=` | [`results`], [`entities`] |
+//! | any of these | found out from the first page | [`Query::auto_get`](crate::pager::Query::auto_get), [`auto_post`](crate::pager::Query::auto_post) |
+//! | anything else | | a [`Rule`](crate::pager::Rule) and [`explain`] |
+//!
 //! Give `query` to a [`Pager`](crate::pager::Pager). Scopes do not apply to the client credentials of Genesys Cloud: what
 //! a client may do is said by its roles there. A query needs `analytics:conversationDetail:view`.
 
 mod details;
 mod error;
+mod filters;
+mod job;
 mod region;
 mod retry_hint;
+mod styles;
 mod tutorial;
+mod users;
 
 #[cfg(fuzzing)]
 pub(crate) use self::retry_hint::hint;
 pub use self::{
     details::ConversationDetails,
     error::explain,
+    job::ConversationJob,
     region::{Region, UnknownRegion},
     retry_hint::{RetryHintBody, RetryHintFuture, RetryHintLayer, RetryHintService},
+    styles::{cursor_listing, listing, scim, search},
     tutorial::{entities, results},
+    users::UserDetails,
 };

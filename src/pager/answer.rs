@@ -45,14 +45,16 @@ impl Answer {
             Some(ReadFrom::Body(pointer)) => Some(pointer),
             _ => None,
         };
-        let wanted = [next, places.total.as_ref(), places.page_count.as_ref(), places.has_more.as_ref()];
+        let [total, page_count, has_more, says] =
+            [&places.total, &places.page_count, &places.has_more, &places.says].map(Option::as_ref);
+        let wanted = [next, total, page_count, has_more, says];
         let pointers: Vec<_> = wanted.into_iter().flatten().collect();
         let found = json::find(bytes, Some(&shape.items), &pointers).map_err(|error| {
             let what = if bytes.is_empty() { "empty" } else { "not the JSON it should be" };
             broken(format!("the page is {what}")).with_source(error)
         })?;
         let mut values = found.values.into_iter();
-        let [next, total, page_count, more] = wanted.map(|place| place.and_then(|_| values.next().flatten()));
+        let [next, total, page_count, more, says] = wanted.map(|place| place.and_then(|_| values.next().flatten()));
         let link = match &places.next {
             None => None,
             Some(ReadFrom::Body(_)) => next.map(named).transpose()?.flatten(),
@@ -72,7 +74,9 @@ impl Answer {
         let number_at = |value: Option<&RawValue>| value.and_then(|value| value.get().parse::<u64>().ok());
         let (total, page_count, more) = (number_at(total), number_at(page_count), more.and_then(flag));
         // An API that leaves out an empty list still says something of pages; an error behind a 200 does not.
-        if found.items.is_none() && link.is_none() && total.is_none() && page_count.is_none() && more.is_none() {
+        let says_something =
+            link.is_some() || total.is_some() || page_count.is_some() || more.is_some() || says.is_some();
+        if found.items.is_none() && !says_something {
             return Err(broken(format!("the answer has no {}", shape.items)));
         }
         if more == Some(true) && link.is_none() && places.next.is_some() {

@@ -201,6 +201,7 @@ impl Query {
         if !self.uri.to_string().contains(ID) {
             return Err(Error::config(format!("the URL for the results of a job has no {ID} in it")));
         }
+        Arc::make_mut(&mut self.shape).places.says = plan.said_to().cloned();
         self.job = Some(Arc::new(plan));
         Ok(self)
     }

@@ -66,6 +66,8 @@ pub(super) struct Places {
     pub(super) total: Option<Pointer>,
     pub(super) page_count: Option<Pointer>,
     pub(super) has_more: Option<Pointer>,
+    /// A page without items that says something here is an empty page.
+    pub(super) says: Option<Pointer>,
 }
 
 // === impl Rule ===
@@ -219,6 +221,7 @@ impl Rule {
             total: at(&self.total)?,
             page_count: at(&self.page_count)?,
             has_more: at(&self.has_more)?,
+            says: None,
         })
     }
 }

@@ -259,6 +259,11 @@ impl Plan {
         Some(Error::incomplete(format!("there was data until {said} only, which is before {needed}Z")))
     }
 
+    /// Where a page says until when there was data.
+    pub(super) fn said_to(&self) -> Option<&Pointer> {
+        self.complete_to.as_ref().map(|(pointer, _)| pointer)
+    }
+
     fn is_done(&self, state: &str) -> bool {
         self.done.iter().any(|done| done.eq_ignore_ascii_case(state))
     }
