@@ -40,7 +40,7 @@ mod server;
 mod sync;
 
 pub use self::analytics::{
-    Analytics, AnalyticsBuilder, AnalyticsService, AnalyticsStats, Fault, Faults, InvalidInterval,
+    Analytics, AnalyticsBuilder, AnalyticsService, AnalyticsStats, Fault, Faults, InvalidInterval, JobFate,
 };
 pub use self::body::Body;
 pub use self::issuer::{

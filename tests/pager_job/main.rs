@@ -13,4 +13,5 @@ mod plan;
 #[allow(dead_code, reason = "not all of it is wanted here")]
 #[path = "../support/scripted_api.rs"]
 mod scripted_api;
+mod simulator;
 mod whole;

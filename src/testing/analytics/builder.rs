@@ -41,6 +41,9 @@ impl AnalyticsBuilder {
                 challenge: false,
                 always_unauthorized: false,
                 absolute_links: false,
+                max_jobs: 10,
+                job_polls: 3,
+                available_until: None,
             },
             rate_limit: None,
             faults: Faults::new(),
@@ -116,6 +119,25 @@ impl AnalyticsBuilder {
     /// Whether the links to the next page are absolute (false).
     pub fn absolute_links(mut self, absolute: bool) -> Self {
         self.config.absolute_links = absolute;
+        self
+    }
+
+    /// How many jobs there can be at once (10). One more gets 429.
+    pub fn max_jobs(mut self, jobs: usize) -> Self {
+        self.config.max_jobs = jobs;
+        self
+    }
+
+    /// How often a job is asked after until it is done (3).
+    pub fn job_polls(mut self, polls: u32) -> Self {
+        self.config.job_polls = polls;
+        self
+    }
+
+    /// Until when jobs have data, their `dataAvailabilityDate` (the year 2200). They answer with what there is, whatever it
+    /// says.
+    pub fn available_until(mut self, until: SystemTime) -> Self {
+        self.config.available_until = Some(Interval::of_system_times(until, until).start);
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::hash::{mix, uuid};
+use super::jobs::{JobFate, Jobs};
 use super::limiter::Limiter;
 use super::record_text::{SIZE, push_record};
 use super::records::Records;
@@ -22,6 +23,8 @@ use crate::testing::sync::{Gauge, lock};
 /// - `POST /api/v2/analytics/conversations/details/query` in three shapes, told apart by the body: the real one
 ///   (`interval`, `paging`), and the two that tutorials show: `dateFrom` and `dateTo`, answered by `results` and a link
 ///   `nextPage`, and `time_filter`, answered by `entities` and a token `next_page` for the parameter `page_token`;
+/// - `/api/v2/analytics/conversations/details/jobs`, the same as a job: POST, GET of its `state` and of its `results` by
+///   `cursor`, DELETE; conversations with activity in the interval; and `jobs/availability`;
 /// - `GET /api/v2/users`, a listing with `pageSize`, `pageNumber` and a link `nextUri`;
 /// - `/echo`, which answers every method with the method, the path, and the length of the body.
 ///
@@ -72,6 +75,10 @@ pub(super) struct Config {
     pub(super) challenge: bool,
     pub(super) always_unauthorized: bool,
     pub(super) absolute_links: bool,
+    pub(super) max_jobs: usize,
+    pub(super) job_polls: u32,
+    /// In milliseconds since 1970.
+    pub(super) available_until: Option<i64>,
 }
 
 /// What changes while it runs.
@@ -83,6 +90,7 @@ pub(super) struct State {
     pub(super) stats: AnalyticsStats,
     pub(super) turn: u64,
     pub(super) server_errors: u64,
+    pub(super) jobs: Jobs,
     /// When each client may come again.
     pub(super) not_before: HashMap<Arc<str>, Instant>,
 }
@@ -157,6 +165,16 @@ impl Analytics {
         self.inner.state().script.push_back(fault);
     }
 
+    /// How the next job ends that no earlier call has claimed.
+    pub fn next_job(&self, fate: JobFate) {
+        self.inner.state().jobs.fates.push_back(fate);
+    }
+
+    /// How many jobs were submitted and not deleted.
+    pub fn open_jobs(&self) -> usize {
+        self.inner.state().jobs.open()
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> AnalyticsStats {
         AnalyticsStats { largest_concurrency: self.inner.gauge.largest(), ..self.inner.state().stats.clone() }
@@ -193,6 +211,7 @@ impl State {
             stats: AnalyticsStats::default(),
             turn: 0,
             server_errors: 0,
+            jobs: Jobs::default(),
             not_before: HashMap::new(),
         }
     }

@@ -28,7 +28,11 @@ pub(super) struct Traits {
     pub(super) start: i64,
     /// None: the conversation goes on.
     pub(super) end: Option<i64>,
+    length: i64,
 }
+
+/// No conversation lasts longer, in milliseconds.
+pub(super) const LONGEST: i64 = 30_000 + 0xFFFF * 13;
 
 const MEDIA_TYPES: [&str; 8] = ["voice", "voice", "voice", "voice", "chat", "email", "message", "callback"];
 
@@ -78,7 +82,16 @@ impl Records {
         let start = self.start(index);
         let length = 30_000 + i64::try_from(kind.bits >> 48).unwrap_or(0) * 13;
         let open = (kind.bits >> 8) % 50 == 0;
-        Traits { kind, start, end: (!open).then_some(start.saturating_add(length)) }
+        Traits { kind, start, end: (!open).then_some(start.saturating_add(length)), length }
+    }
+}
+
+// === impl Traits ===
+
+impl Traits {
+    /// Also of one that goes on.
+    pub(super) fn last_activity(&self) -> i64 {
+        self.start.saturating_add(self.length)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error_body::ErrorBody;
 use super::handle::Inner;
+use super::jobs::{self, JOBS};
 use super::{details, tutorial, users};
 use crate::testing::reply::quoted;
 
@@ -27,6 +28,9 @@ pub(super) fn route(inner: &Inner, head: &request::Parts, body: &[u8]) -> Result
         DETAILS if head.method == Method::GET => tutorial::follow(inner, head),
         USERS if head.method == Method::GET => users::list(inner, head),
         DETAILS | USERS => Err(ErrorBody::new(405, "method.not.allowed", "The method is not allowed here.")),
+        path if path.strip_prefix(JOBS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => {
+            jobs::route(inner, head, body)
+        }
         path if path == "/echo" || path.starts_with("/echo/") => {
             let (method, path, length) = (&head.method, quoted(path), body.len());
             let json = format!(r#"{{"method":"{method}","path":{path},"length":{length}}}"#);

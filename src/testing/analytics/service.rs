@@ -334,6 +334,101 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_is_done_after_a_while_and_pages_to_the_end_by_cursor() {
+        const JOBS: &str = "/api/v2/analytics/conversations/details/jobs";
+        let client = client(|it| it.records(25).max_jobs(1));
+        let query = json!({"interval": PERIOD});
+        let (status, text) = client.text("POST", JOBS, &query.to_string()).await;
+        assert_eq!(status, 202, "{text}");
+        let job = serde_json::from_str::<Value>(&text).unwrap()["jobId"].as_str().unwrap().to_owned();
+        let results = format!("{JOBS}/{job}/results?pageSize=10");
+        assert_eq!(client.text("GET", &results, "").await.0, 400, "not yet");
+        assert_eq!(client.text("POST", JOBS, &query.to_string()).await.0, 429, "no more than one");
+        for state in ["PENDING", "PENDING", "FULFILLED", "FULFILLED"] {
+            assert_eq!(client.json("GET", &format!("{JOBS}/{job}"), &Value::Null).await["state"], state);
+        }
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = client.json("GET", &format!("{results}{cursor}"), &Value::Null).await;
+            seen.extend(ids(&page, "conversations"));
+            assert_eq!(page["dataAvailabilityDate"], "2200-01-01T00:00:00.000Z");
+            let Some(next) = page["cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, all_ids(&client.api));
+        assert_eq!(client.text("GET", &format!("{results}&cursor=AAAA"), "").await.0, 400);
+        assert_eq!((client.api.open_jobs(), client.text("DELETE", &format!("{JOBS}/{job}"), "").await.0), (1, 204));
+        for (method, uri, expected) in [
+            ("GET", format!("{JOBS}/{job}"), 404),
+            ("GET", results, 404),
+            ("DELETE", format!("{JOBS}/{job}"), 404),
+            ("PUT", JOBS.to_owned(), 405),
+            ("PUT", format!("{JOBS}/x"), 405),
+            ("GET", format!("{JOBS}/availability"), 200),
+            ("GET", format!("{JOBS}er"), 404),
+            ("GET", format!("{JOBS}/x/y"), 404),
+        ] {
+            assert_eq!(client.text(method, &uri, "").await.0, expected, "{method} {uri}");
+        }
+        let stats = client.api.stats();
+        assert_eq!((stats.jobs, stats.jobs_deleted, client.api.open_jobs()), (1, 1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_job_holds_what_was_active_in_its_interval_and_so_overlaps_with_the_next() {
+        const JOBS: &str = "/api/v2/analytics/conversations/details/jobs";
+        let client = client(|it| it.records(2_000).job_polls(1));
+        let mut of_slices = Vec::new();
+        for interval in ["2025-03-10T00:00:00Z/2025-03-10T12:00:00Z", "2025-03-10T12:00:00Z/2025-03-11T00:00:00Z"] {
+            let (_, text) = client.text("POST", JOBS, &json!({"interval": interval}).to_string()).await;
+            let job = serde_json::from_str::<Value>(&text).unwrap()["jobId"].as_str().unwrap().to_owned();
+            client.json("GET", &format!("{JOBS}/{job}"), &Value::Null).await;
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = client.json("GET", &format!("{JOBS}/{job}/results{cursor}"), &Value::Null).await;
+                seen.extend(ids(&page, "conversations"));
+                let Some(next) = page["cursor"].as_str() else { break };
+                cursor = format!("?cursor={next}");
+            }
+            of_slices.push(seen);
+        }
+        let both = of_slices[0].iter().filter(|id| of_slices[1].contains(id)).count();
+        assert!((1..20).contains(&both), "{both}");
+        let mut all = of_slices.concat();
+        all.sort();
+        all.dedup();
+        let mut expected = all_ids(&client.api);
+        expected.sort();
+        assert_eq!(all, expected);
+    }
+
+    #[tokio::test]
+    async fn jobs_end_as_they_were_told_to() {
+        use crate::testing::JobFate;
+        const JOBS: &str = "/api/v2/analytics/conversations/details/jobs";
+        let client = client(|it| it.records(3_000).job_polls(1));
+        for (fate, before, after) in [
+            (JobFate::Failed, "FAILED", "FAILED"),
+            (JobFate::Cancelled, "CANCELLED", "CANCELLED"),
+            (JobFate::Expired, "EXPIRED", "EXPIRED"),
+            (JobFate::Pending, "PENDING", "PENDING"),
+            (JobFate::ExpiredAfter(2), "FULFILLED", "EXPIRED"),
+        ] {
+            client.api.next_job(fate);
+            let (_, text) = client.text("POST", JOBS, &json!({"interval": PERIOD}).to_string()).await;
+            let job = serde_json::from_str::<Value>(&text).unwrap()["jobId"].as_str().unwrap().to_owned();
+            let state = format!("{JOBS}/{job}");
+            assert_eq!(client.json("GET", &state, &Value::Null).await["state"], before);
+            for _ in 0..2 {
+                let expected = if before == "FULFILLED" { 200 } else { 400 };
+                assert_eq!(client.text("GET", &format!("{state}/results"), "").await.0, expected);
+            }
+            assert_eq!(client.json("GET", &state, &Value::Null).await["state"], after);
+            assert_eq!(client.text("GET", &format!("{state}/results"), "").await.0, 400);
+        }
+    }
+
+    #[tokio::test]
     async fn users_list_to_the_end_by_their_links() {
         let client = client(|it| it.users(7));
         let mut next = Some("/api/v2/users?pageSize=3&pageNumber=1".to_owned());

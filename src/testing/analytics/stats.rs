@@ -25,6 +25,10 @@ pub struct AnalyticsStats {
     pub unauthorized: u64,
     /// The largest number of requests under way at one time.
     pub largest_concurrency: usize,
+    /// Jobs that were submitted.
+    pub jobs: u64,
+    /// Jobs that were deleted.
+    pub jobs_deleted: u64,
     /// Faults by kind.
     pub faults: BTreeMap<Fault, u64>,
 }
