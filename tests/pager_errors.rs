@@ -9,15 +9,22 @@ mod scripted_api;
 use std::{
     error::Error as _,
     future::Ready,
-    io,
+    io::{self, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use flate2::write::GzEncoder;
+use futures_util::{FutureExt, TryStreamExt};
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use tower::{BoxError, Service, ServiceBuilder};
+use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
     OAuthLayer, TokenCache,
     grant::{ClientAuth, ClientCredentials},
@@ -114,6 +121,42 @@ async fn a_page_that_is_too_large_is_an_error_at_once() {
     let api = ScriptedApi::of_pages([page]);
     let (pages, error) = drain(&mut Pager::new(api.service(), query()).max_page_bytes(page.len())).await;
     assert!(error.is_none() && pages.len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_answer_that_becomes_a_large_page_is_not_unpacked_to_its_end() {
+    // 32 MiB of blanks, which are 32 KiB on the wire.
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let blanks = vec![b' '; 1 << 20];
+    for _ in 0..32 {
+        packed.write_all(&blanks).unwrap();
+    }
+    let packed = Bytes::from(packed.finish().unwrap());
+    assert!(packed.len() < 40_000, "{}", packed.len());
+
+    let taken = Arc::new(AtomicUsize::new(0));
+    let service = tower::service_fn({
+        let taken = Arc::clone(&taken);
+        move |_: Request<Full<Bytes>>| {
+            let (packed, taken) = (packed.clone(), Arc::clone(&taken));
+            let chunks = (0..packed.len()).step_by(1024).map(move |at| packed.slice(at..packed.len().min(at + 1024)));
+            let chunks = chunks.map(move |chunk| {
+                taken.fetch_add(chunk.len(), Ordering::SeqCst);
+                Ok::<_, io::Error>(Frame::data(chunk))
+            });
+            let body = StreamBody::new(futures_util::stream::iter(chunks));
+            async { Response::builder().header("content-encoding", "gzip").body(body) }
+        }
+    });
+    let unpacked = ServiceBuilder::new().layer(DecompressionLayer::new()).service(service);
+    let allocated = allocation_counter::measure(|| {
+        let pager = Pager::new(unpacked, query()).max_page_bytes(1 << 20);
+        let error = drain(&mut { pager }).now_or_never().unwrap().1.unwrap();
+        assert_eq!((error.kind(), error.page()), (ErrorKind::TooLarge, Some(1)));
+    });
+    assert!(allocated.bytes_max < 4 << 20, "{} bytes at once", allocated.bytes_max);
+    let taken = taken.load(Ordering::SeqCst);
+    assert!(taken < 8 * 1024, "{taken} bytes of it were taken");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,11 +9,11 @@ mod scripted_api;
 use serde_json::json;
 use tower_oauth2::pager::{Continuation, ErrorKind, Pager, Query, Rule};
 
-use scripted_api::{ScriptedApi, drain};
+use scripted_api::{Answer, ScriptedApi, drain, ok};
 
 const URL: &str = "https://api.example.com/u";
 
-const HOSTILE: [&str; 38] = [
+const HOSTILE: [&str; 72] = [
     // Another host.
     "https://evil.example/u",
     "//evil.example/u",
@@ -57,21 +57,84 @@ const HOSTILE: [&str; 38] = [
     "/u\r\nHost: evil.example",
     "https://api.example.com\0.evil.example/u",
     "https://",
+    "https:evil.example/u",
+    "https:/evil.example/u",
+    "https:///evil.example/u",
+    "//evil.example:443/u",
+    "//api.example.com:8443/u",
+    "//api.example.com@evil.example/u",
+    "//evil.example",
+    // Elsewhere, with the right name in it.
+    "https://evil.example#https://api.example.com/u",
+    "https://evil.example?https://api.example.com/u",
+    "https://evil.example/https://api.example.com/u",
+    "https://api.example.com:443:443/u",
+    "https://api.example.com,evil.example/u",
+    "https://api.example.com;evil.example/u",
+    "https://api.example.com evil.example/u",
+    "https://[api.example.com]/u",
+    "https://api-example.com/u",
+    "https://api.example.co/u",
+    "https://api.example.comm/u",
+    "https://api.example.com\u{200b}/u",
+    "https://api.exa\u{ad}mple.com/u",
+    "https://api.example.com\u{ff0f}@evil.example/u",
+    "https://\u{202e}moc.elpmaxe.ipa/u",
+    "HTTPS://EVIL.EXAMPLE/u",
+    // What only this machine, or its cloud, can reach.
+    "https://127.0.0.1/u",
+    "https://[::1]/u",
+    "https://0/u",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata.google.internal/computeMetadata/v1/",
+    // Other schemes.
+    "ws://api.example.com/u",
+    "gopher://api.example.com/u",
+    "mailto:u@api.example.com",
+    "blob:https://api.example.com/u",
+    "view-source:https://api.example.com/u",
+    "about:blank",
 ];
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_to_another_origin() {
     for hostile in HOSTILE {
-        for rule in [Rule::next_url("/next"), Rule::next_url("/next").follow_with_get()] {
-            let first = json!({"i": [1], "next": hostile}).to_string();
-            let api = ScriptedApi::of_pages([first, r#"{"i":[666]}"#.to_owned()]);
-            let query = Query::get(URL, "/i", rule).unwrap();
+        let get = |rule| Query::get(URL, "/items", rule).unwrap();
+        for query in [get(Rule::next_url("/next")), get(Rule::next_url("/next").follow_with_get())] {
+            let first = json!({"items": [1], "next": hostile}).to_string();
+            let api = ScriptedApi::of_pages([first, r#"{"items":[666]}"#.to_owned()]);
             let (items, error) = drain(&mut Pager::new(api.service(), query).items::<u32>()).await;
             assert_eq!(items, [1], "{hostile:?}");
             let error = error.unwrap_or_else(|| panic!("{hostile:?} was followed"));
             assert_eq!((error.kind(), error.page()), (ErrorKind::Origin, Some(2)), "{hostile:?}");
             assert_eq!(api.uris(), [URL], "{hostile:?}");
             assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_where_a_link_header_or_a_guess_says_so() {
+    for hostile in HOSTILE {
+        let first = |headers: &[&str]| -> Answer {
+            let mut response = ok(json!({"items": [1], "nextUri": hostile}).to_string())?;
+            for link in headers {
+                response.headers_mut().append("link", http::HeaderValue::from_bytes(link.as_bytes())?);
+            }
+            Ok(response)
+        };
+        let queries = [
+            (Query::get(URL, "/items", Rule::link_header("next")).unwrap(), Some(format!("<{hostile}>; rel=next"))),
+            (Query::auto_get(URL).unwrap(), None),
+        ];
+        for (query, link) in queries {
+            // What is not even a header is none.
+            let link: Vec<_> = link.iter().map(String::as_str).collect();
+            let Ok(first) = first(&link) else { continue };
+            let api = ScriptedApi::new([Ok(first), ok(r#"{"items":[666]}"#)]);
+            let (items, error) = drain(&mut Pager::new(api.service(), query).page_attempts(1).items::<u32>()).await;
+            assert!(!items.contains(&666) && error.is_some(), "{hostile:?} was followed");
+            assert_eq!(api.uris(), [URL], "{hostile:?}");
         }
     }
 }
