@@ -170,7 +170,7 @@ async fn a_data_lake_that_lags_behind_is_incomplete_and_one_without_hits_is_not(
     let api = ScriptedApi::new(job_answers(&[&until("2026-03-07T21:00:00.000Z")]));
     let query = || ConversationJob::query(API, INTERVAL).build().unwrap();
     let (pages, error) = drain(&mut Pager::new(api.service(), query())).await;
-    assert_eq!((pages.len(), kind(error)), (1, Some(ErrorKind::Incomplete)));
+    assert_eq!((pages.len(), kind(error)), (1, Some(ErrorKind::JobIncomplete)));
     assert_eq!(api.seen().last().unwrap().method, "DELETE");
 
     let api = ScriptedApi::new(job_answers(&[&until("2026-03-08T00:00:00.000Z")]));

@@ -14,7 +14,7 @@ use crate::pager::{Error, Job, Place, Query, Rule};
 ///   copies of a conversation, by `conversationId`, the one of the later job is the newer.
 /// * Participants have their `attributes`.
 /// * The data lake lags behind. If it does not reach the end of the interval the stream ends with
-///   [`Incomplete`](crate::pager::ErrorKind::Incomplete), after the last page.
+///   [`Incomplete`](crate::pager::ErrorKind::JobIncomplete), after the last page.
 /// * There is no limit of 31 days or 100,000 results, but one of jobs at a time.
 ///
 /// ```

@@ -1,12 +1,13 @@
 //! Finds out from the first page what an answer looks like.
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::value::RawValue;
 
 use super::{
     answer::Answer,
     error::{Error, ErrorKind},
+    link_header,
     place::{Place, pointer_at},
     position::{Link, link},
     query::{Query, Shape},
@@ -25,6 +26,8 @@ pub(super) struct Guess {
 enum Next {
     Url(&'static Key),
     Token(&'static Key),
+    /// In the `Link` header.
+    Linked,
     /// Counted in the body, up to `totalHits`.
     TotalHits,
     /// Counted in the URL, up to `pageCount`.
@@ -43,6 +46,8 @@ struct Key {
     param: Option<&'static str>,
     /// Whether a page behind such a parameter is asked for with GET.
     get: bool,
+    /// Whether what begins with a slash is a URL, and not a token that happens to.
+    relative: bool,
 }
 
 /// What a page says at each of these places.
@@ -58,29 +63,29 @@ impl Guess {
     /// # Errors
     ///
     /// `Body` for what is no page at all, `Config` for one that needs a rule to be told.
-    pub(super) fn of(bytes: &Bytes, query: &Query) -> Result<Self, Error> {
+    pub(super) fn of(bytes: &Bytes, headers: &HeaderMap, query: &Query) -> Result<Self, Error> {
         let said = Said::read(bytes)?;
-        let is_list = |value: &&RawValue| value.get().starts_with('[') || value.get() == "null";
-        let items = ITEMS.iter().zip(said.items).find(|(_, value)| value.as_ref().is_some_and(is_list));
-        let items = items.map(|(items, _)| *items);
-        let next = said.next(query)?;
-        match items {
-            Some(items) => Ok(Self { items, next }),
-            // An API that leaves out an empty list still says how many there are.
-            None if said.counts.iter().any(Option::is_some) => Ok(Self { items: ITEMS[0], next }),
-            None => Err(broken(format!("the answer has a list at none of {}", ITEMS.join(", ")))),
-        }
+        let at = |is_it: fn(&RawValue) -> bool| {
+            let mut places = ITEMS.iter().zip(said.items);
+            places.find(|(_, value)| value.is_some_and(is_it)).map(|(items, _)| *items)
+        };
+        // An API that leaves out an empty list still says that there are none.
+        let none = || said.counts.iter().any(|count| count.is_some_and(|count| count.get() == "0")).then_some(ITEMS[0]);
+        let items = at(is_list).or_else(|| at(|value| value.get() == "null")).or_else(none);
+        let items = items.ok_or_else(|| broken(format!("the answer has a list at none of {}", ITEMS.join(", "))))?;
+        Ok(Self { items, next: said.next(headers, query)? })
     }
 
     pub(super) fn shape(self) -> Result<Shape, Error> {
         let rule = match self.next {
             Next::Url(key) => Rule::next_url(key.at).follow_with_get(),
-            Next::Token(Key { at, param: Some(param), get: true }) => {
+            Next::Token(Key { at, param: Some(param), get: true, .. }) => {
                 Rule::cursor(*at, Place::query(*param)).follow_with_get()
             }
             Next::Token(Key { at, param, .. }) => Rule::cursor(*at, Place::query(param.unwrap_or_default())),
+            Next::Linked => Rule::link_header("next").follow_with_get(),
             Next::TotalHits => Rule::page_number(Place::body("/paging/pageNumber")).total("/totalHits"),
-            Next::PageCount => Rule::page_number(Place::query("pageNumber")).page_count("/pageCount"),
+            Next::PageCount => Rule::page_number(Place::query("pageNumber")).page_count("/pageCount").total("/total"),
             Next::StartIndex => Rule::offset(Place::query("startIndex")).first(1).total("/totalResults"),
             Next::Nowhere(Some(total)) => Rule::single().total(total),
             Next::Nowhere(None) => Rule::single(),
@@ -92,10 +97,16 @@ impl Guess {
     ///
     /// If a page names the next one elsewhere, or in another way, than the first did: it would be taken for the last.
     pub(super) fn check(self, bytes: &Bytes, answer: &Answer) -> Result<(), Error> {
+        let said = Said::read(bytes)?;
+        let mut lists = ITEMS.iter().zip(said.items).filter(|(_, value)| value.is_some_and(is_list));
+        if let (Some((other, _)), false) = (lists.next(), said.items_at(self.items).is_some_and(is_list)) {
+            return Err(broken(format!("the items are at {other}, and were at {} on the first page", self.items)));
+        }
         let changed = match (self.next, &answer.link) {
-            (Next::Url(key), Some(link)) => Some(key).filter(|_| !is_url(link)),
-            (Next::Token(key), Some(link)) => Some(key).filter(|_| is_url(link)),
-            _ => Said::read(bytes)?.named()?.map(|(key, _)| key).filter(|_| answer.link.is_none()),
+            (Next::Url(key), Some(link)) => Some(key).filter(|key| !key.is_url(link)),
+            (Next::Token(key), Some(link)) => Some(key).filter(|_| is_absolute(link)),
+            (_, Some(_)) => None,
+            (_, None) => said.named()?.map(|(key, _)| key),
         };
         match changed {
             Some(key) => Err(broken(format!("{} names the next page, which it did not on the first page", key.at))),
@@ -108,6 +119,7 @@ impl Guess {
         let (kind, key) = match self.next {
             Next::Url(key) => ("url", key.at),
             Next::Token(key) => ("token", key.at),
+            Next::Linked => ("linked", ""),
             Next::TotalHits => ("total_hits", ""),
             Next::PageCount => ("page_count", ""),
             Next::StartIndex => ("start_index", ""),
@@ -127,7 +139,7 @@ impl Guess {
 impl Next {
     fn all() -> impl Iterator<Item = Self> {
         let named = KEYS.iter().flat_map(|key| [Self::Url(key), Self::Token(key)]);
-        let counted = [Self::TotalHits, Self::PageCount, Self::StartIndex, Self::Nowhere(None)];
+        let counted = [Self::Linked, Self::TotalHits, Self::PageCount, Self::StartIndex, Self::Nowhere(None)];
         named.chain(counted).chain(TOTALS.map(|total| Self::Nowhere(Some(total))))
     }
 }
@@ -162,9 +174,13 @@ impl<'a> Said<'a> {
         Ok(None)
     }
 
-    fn next(&self, query: &Query) -> Result<Next, Error> {
+    fn items_at(&self, place: &str) -> Option<&'a RawValue> {
+        ITEMS.iter().zip(self.items).find(|(items, _)| **items == place)?.1
+    }
+
+    fn next(&self, headers: &HeaderMap, query: &Query) -> Result<Next, Error> {
         if let Some((key, link)) = self.named()? {
-            return match (is_url(&link), key.param) {
+            return match (key.is_url(&link), key.param) {
                 (true, _) => Ok(Next::Url(key)),
                 (false, Some(_)) => Ok(Next::Token(key)),
                 (false, None) => Err(Error::config(format!(
@@ -173,12 +189,18 @@ impl<'a> Said<'a> {
                 ))),
             };
         }
-        let number = |value: Option<&RawValue>| value.and_then(|value| value.get().parse::<u64>().ok());
-        let [total_hits, total_results, _, _, page_count, page_number, start_index] = self.counts.map(number);
-        let counted = match (total_hits, page_count, total_results) {
-            (Some(_), ..) if query.has_body() => Some((Next::TotalHits, query.page_number().or(page_number))),
-            (_, Some(_), _) if query.method() == Method::GET => Some((Next::PageCount, page_number)),
-            (_, _, Some(_)) if query.method() == Method::GET => Some((Next::StartIndex, start_index)),
+        if link_header::target(headers, "next", query.url()).map_err(|problem| broken(problem.into()))?.is_some() {
+            return Ok(Next::Linked);
+        }
+        // Also as text, which the rules do not count by: it is enough to know that there is more.
+        let number =
+            |value: Option<&RawValue>| value.and_then(|value| value.get().trim_matches('"').parse::<u64>().ok());
+        let [total_hits, total_results, _, _, page_count, page_number, start_index, more, has_more] = self.counts;
+        let is_get = query.method() == Method::GET;
+        let counted = match (number(total_hits), number(page_count), number(total_results)) {
+            (Some(_), ..) if query.has_body() => Some((Next::TotalHits, query.page_number().or(number(page_number)))),
+            (_, Some(_), _) if is_get => Some((Next::PageCount, query.param("pageNumber").or(number(page_number)))),
+            (_, _, Some(_)) if is_get => Some((Next::StartIndex, query.param("startIndex").or(number(start_index)))),
             _ => None,
         };
         match counted {
@@ -186,19 +208,39 @@ impl<'a> Said<'a> {
                 "the query begins with page {first}, and the rest can be counted from the first only: tell the query a Rule"
             ))),
             Some((next, _)) => Ok(next),
-            // One page, unless it says itself that it is not all.
-            None => {
-                let total = TOTALS.into_iter().zip(self.counts).find(|(_, value)| number(*value).is_some());
-                Ok(Next::Nowhere(total.map(|(total, _)| total)))
+            None if [more, has_more].iter().any(|flag| flag.is_some_and(|flag| flag.get().contains("true")))
+                || number(page_count) > Some(1) =>
+            {
+                Err(Error::config("there are more pages, and where is not known: tell the query a Rule"))
             }
+            // One page, unless it says itself that it is not all.
+            None => match TOTALS.into_iter().zip(self.counts).find(|(_, value)| number(*value).is_some()) {
+                Some((total, Some(value))) if value.get().starts_with('"') => {
+                    Err(Error::config(format!("{total} is text, by which nothing is counted: tell the query a Rule")))
+                }
+                total => Ok(Next::Nowhere(total.map(|(total, _)| total))),
+            },
         }
     }
 }
 
-fn is_url(link: &Link) -> bool {
+// === impl Key ===
+
+impl Key {
+    fn is_url(&self, link: &Link) -> bool {
+        let Link::Text(text) = link else { return false };
+        is_absolute(link) || (self.relative && text.trim_start().starts_with(['/', '?']))
+    }
+}
+
+fn is_absolute(link: &Link) -> bool {
     let Link::Text(text) = link else { return false };
     let text = text.trim_start().to_ascii_lowercase();
-    ["/", "?", "http://", "https://"].iter().any(|start| text.starts_with(start))
+    ["http://", "https://"].iter().any(|start| text.starts_with(start))
+}
+
+fn is_list(value: &RawValue) -> bool {
+    value.get().starts_with('[')
 }
 
 fn broken(message: String) -> Error {
@@ -220,16 +262,17 @@ const ITEMS: [&str; 10] = [
 ];
 /// Where the next page may be named; the first that names one counts.
 static KEYS: [Key; 7] = [
-    Key { at: "/nextPage", param: Some("q64"), get: true },
-    Key { at: "/next_page", param: Some("page_token"), get: false },
-    Key { at: "/nextUri", param: None, get: false },
-    Key { at: "/cursor", param: Some("cursor"), get: false },
-    Key { at: "/cursors/after", param: Some("after"), get: false },
-    Key { at: "/_links/next", param: None, get: false },
-    Key { at: "/next", param: None, get: false },
+    Key { at: "/nextPage", param: Some("q64"), get: true, relative: true },
+    Key { at: "/next_page", param: Some("page_token"), get: false, relative: true },
+    Key { at: "/nextUri", param: None, get: false, relative: true },
+    Key { at: "/cursor", param: Some("cursor"), get: false, relative: false },
+    Key { at: "/cursors/after", param: Some("after"), get: false, relative: false },
+    Key { at: "/_links/next", param: None, get: false, relative: true },
+    Key { at: "/next", param: None, get: false, relative: true },
 ];
 const TOTALS: [&str; 4] = ["/totalHits", "/totalResults", "/total", "/totalRecords"];
-const COUNTS: [&str; 7] = [TOTALS[0], TOTALS[1], TOTALS[2], TOTALS[3], "/pageCount", "/pageNumber", "/startIndex"];
+const COUNTS: [&str; 9] =
+    [TOTALS[0], TOTALS[1], TOTALS[2], TOTALS[3], "/pageCount", "/pageNumber", "/startIndex", "/hasMore", "/has_more"];
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,16 @@ pub struct Continuation {
 // === impl Continuation ===
 
 impl Continuation {
+    /// At the beginning.
+    pub(super) fn new(query: u64, position: Position) -> Self {
+        Self { query, position, pages: 0, items: 0, total: None, guess: None, job: None }
+    }
+
+    /// What names the job that it is in, for whoever has to clean up by hand.
+    pub fn job(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+
     /// How many pages came before it.
     pub fn pages(&self) -> u64 {
         self.pages

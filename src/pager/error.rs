@@ -28,17 +28,20 @@ pub struct Error {
 pub enum ErrorKind {
     /// A page broke off, stalled, or was no page, as often as it was asked for.
     Body,
-    /// The query, or the continuation, cannot work. Nothing was sent.
+    /// The query, or the continuation, cannot work. Nothing was sent, unless the first page was to
+    /// [say](super::Query::auto_get) what it looks like.
     Config,
     /// An item is not of the type that was asked for.
     Decode,
     /// Page after page was empty.
     EmptyPages,
-    /// The answers end before the total that they name. The page that would have been the last was not handed out. Or a
-    /// job had [no data](super::Job::complete_to) for all that it was asked for; its pages were handed out.
+    /// The answers end before the total that they name, or the only page says that there are more. The page that would have
+    /// been the last was not handed out.
     Incomplete,
     /// A job failed, was cancelled, has expired, or is gone.
     JobFailed,
+    /// A job had [no data](super::Job::complete_to) for all that it was asked for. Its pages were handed out.
+    JobIncomplete,
     /// A job was not done in the time that it had.
     JobTimeout,
     /// The next page is one that was there before.

@@ -87,7 +87,7 @@ where
     }
 
     fn read(&self, head: &Parts, bytes: &Bytes, number: u64, uri: Uri) -> Result<Answer, Error> {
-        let shape = self.query.shape_of(bytes)?;
+        let shape = self.query.shape_of(bytes, &head.headers)?;
         let answer = Answer::read(&shape, head, bytes, number, uri)?;
         shape.guess.map_or(Ok(()), |guess| guess.check(bytes, &answer))?;
         Ok(Answer { shape: Some(shape), ..answer })

@@ -45,6 +45,11 @@ impl<S> RawItems<S> {
         Self { pager, ready: VecDeque::new(), in_hand: None, number: 0, taken: 0, done: false }
     }
 
+    /// As [`Pager::close`].
+    pub async fn close(self) {
+        self.pager.close().await;
+    }
+
     /// The page in hand, whose items were not all taken, or else the next: going on there repeats items of that page, and
     /// leaves none out. `None` after the last item.
     pub fn continuation(&self) -> Option<Continuation> {
@@ -92,6 +97,11 @@ impl<S> fmt::Debug for RawItems<S> {
 impl<S, T> Items<S, T> {
     pub(super) fn new(raw: RawItems<S>) -> Self {
         Self { raw, failed: false, item: PhantomData }
+    }
+
+    /// As [`Pager::close`].
+    pub async fn close(self) {
+        self.raw.close().await;
     }
 
     /// As [`RawItems::continuation`].

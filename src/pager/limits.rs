@@ -10,6 +10,7 @@ pub(super) struct Limits {
     pub(super) max_page_bytes: usize,
     pub(super) page_attempts: u32,
     pub(super) concurrency: u32,
+    pub(super) repeat_check: bool,
     pub(super) idle_timeout: Duration,
     pub(super) body_timeout: Duration,
 }
@@ -24,6 +25,7 @@ impl Default for Limits {
             max_page_bytes: 64 * 1024 * 1024,
             page_attempts: 4,
             concurrency: 1,
+            repeat_check: true,
             idle_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
         }

@@ -48,7 +48,8 @@
 //!
 //! # Cancellation
 //!
-//! Between polls nothing runs. Dropping the stream drops the request under way.
+//! Between polls nothing runs, unless [`Pager::read_ahead`], [`Pager::concurrency`] or a [`Job`] say so. Dropping the stream
+//! drops the requests under way, but for those that submit and delete a job.
 
 mod answer;
 mod auto;

@@ -29,13 +29,16 @@ pub(super) fn after(
         None
     } else {
         match &rule.kind {
+            Kind::Single if answer.more == Some(true) => {
+                return Err(Error::incomplete("the only page says that there are more"));
+            }
             Kind::Single => None,
             Kind::NextUrl { .. } => answer.link.as_ref().map(|link| Position::url(link, &answer.uri)),
             Kind::Cursor { .. } => answer.link.clone().map(Position::cursor),
             Kind::PageNumber { first, .. } => {
                 let number = number_of(at).unwrap_or(*first);
                 let seen = number.saturating_sub(*first).saturating_add(1);
-                (!is_last(answer, answer.page_count.map(|count| seen >= count), items, total))
+                (!is_last(answer, answer.page_count.map(|count| (seen, count)), items, total))
                     .then(|| Position::Page(number.saturating_add(1)))
             }
             Kind::Offset { first, step, .. } => {
@@ -60,6 +63,11 @@ pub(super) fn foreseen(rule: &Rule, at: &Position) -> Option<Position> {
     }
 }
 
+/// Whether the place of a page is counted, and not told by the one before it.
+pub(super) const fn is_counted(rule: &Rule) -> bool {
+    matches!(rule.kind, Kind::PageNumber { .. } | Kind::Offset { .. })
+}
+
 /// How many pages there are from `next` on, if there are `count` in all.
 pub(super) fn left(rule: &Rule, next: &Position, count: Option<u64>) -> Option<u64> {
     match (&rule.kind, next) {
@@ -70,15 +78,16 @@ pub(super) fn left(rule: &Rule, next: &Position, count: Option<u64>) -> Option<u
     }
 }
 
-/// Whether a page that is counted is the last. `counted` says whether as many pages have come as there are said to be.
-fn is_last(answer: &Answer, counted: Option<bool>, items: u64, total: Option<u64>) -> bool {
+/// Whether a page that is counted is the last. `counted` is how many have come, and how many there are said to be.
+fn is_last(answer: &Answer, counted: Option<(u64, u64)>, items: u64, total: Option<u64>) -> bool {
+    let is_empty = answer.page.as_ref().is_none_or(Page::is_empty);
     match (answer.more, counted, total) {
         (Some(more), ..) => !more,
         (None, _, Some(total)) if items == total => true,
-        (None, Some(true), total) if total.is_none_or(|total| items >= total) => true,
-        (None, Some(_), None) => false,
+        (None, Some((seen, count)), total) if seen == count && total.is_none_or(|total| items >= total) => true,
+        (None, Some((seen, count)), None) if seen < count => false,
         // Also where they contradict each other or the items: the next page will show which is right.
-        _ => answer.page.as_ref().is_none_or(Page::is_empty),
+        _ => is_empty,
     }
 }
 

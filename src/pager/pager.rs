@@ -50,6 +50,8 @@ pub struct Pager<S> {
     pub(super) empty_in_a_row: u32,
     pub(super) seen: HashSet<u64>,
     pub(super) hasher: RandomState,
+    /// Of the page before, where pages are counted.
+    pub(super) content: Option<u64>,
     pub(super) repeats: Arc<AtomicU64>,
     pub(super) job: Option<Stage>,
     pub(super) end: End,
@@ -69,9 +71,7 @@ impl<S> Pager<S> {
     /// From the first page on. Sends nothing until it is polled.
     pub fn new(service: S, query: Query) -> Self {
         let (fingerprint, position) = (query.fingerprint(), query.first());
-        let continuation =
-            Continuation { query: fingerprint, position, pages: 0, items: 0, total: None, guess: None, job: None };
-        Self::at(service, query, continuation)
+        Self::at(service, query, Continuation::new(fingerprint, position))
     }
 
     /// From `continuation` on.
@@ -114,6 +114,14 @@ impl<S> Pager<S> {
         self
     }
 
+    /// Takes two pages in a row that are the same, byte for byte, for what they are. By default they are an error where pages
+    /// are counted, [`Loop`](super::ErrorKind::Loop), since a server that does not know the place of a page number answers
+    /// with its first page again and again.
+    pub fn no_repeat_check(mut self) -> Self {
+        self.limits.repeat_check = false;
+        self
+    }
+
     /// Asks for up to that many pages at once, 1 to 64, and hands them out in order. Defaults to 1.
     ///
     /// For [`Rule::page_number`](super::Rule::page_number), and for [`Rule::offset`](super::Rule::offset) with a
@@ -121,8 +129,8 @@ impl<S> Pager<S> {
     /// alone, since it says how many there are; where it does not, up to `pages - 1` are asked for behind the last one, and
     /// what is answered there counts for nothing.
     ///
-    /// They make progress only while the stream is polled, or [reads ahead](Self::read_ahead). Up to that many pages are
-    /// held in memory.
+    /// Each is fetched by a task of the runtime. Up to that many pages are held in memory, and as many responses are under
+    /// way at once.
     pub fn concurrency(mut self, pages: u32) -> Self {
         self.limits.concurrency = pages.clamp(1, 64);
         self
@@ -147,8 +155,24 @@ impl<S> Pager<S> {
     }
 
     /// Where to go on: the page that is next, under way, or failed. `None` after the last page.
+    ///
+    /// That of a [`Job`](super::Job) is good as long as there is that job: see there.
     pub fn continuation(&self) -> Option<Continuation> {
+        if self.position.is_none() && self.job.as_ref().is_some_and(Stage::lacks) {
+            // That is not said yet, and until then it must not look complete.
+            return Some(Continuation::new(self.fingerprint, self.query.first()));
+        }
         self.position.clone().map(|position| self.continuation_at(position))
+    }
+
+    /// Ends the stream here, and waits until its [`Job`](super::Job) is deleted, if there is one that is not to be
+    /// [kept](super::Job::keep_unfinished). Dropping the stream does the same and does not wait, so that a program that
+    /// ends at once may leave the job behind. One whose submission is under way is deleted when it is made.
+    pub async fn close(mut self) {
+        self.flights.clear();
+        if let Some(deletion) = self.job.take().and_then(Stage::close) {
+            let _panicked = deletion.await;
+        }
     }
 
     /// How often a page was asked for again because its body was broken.
@@ -192,6 +216,7 @@ impl<S> Pager<S> {
             empty_in_a_row: 0,
             seen: HashSet::new(),
             hasher: RandomState::new(),
+            content: None,
             repeats: Arc::default(),
             job,
             end: End::NotYet,

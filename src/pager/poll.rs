@@ -1,6 +1,7 @@
 //! What a pager does when it is polled.
 
 use std::{
+    hash::BuildHasher,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -18,7 +19,7 @@ use super::{
     answer::Answer,
     error::{Error, ErrorKind},
     fetch::{Fetch, Progress},
-    job::{Ending, Making, Plan, Run},
+    job::{Ending, Left, Making, Plan, Run},
     next,
     page::Page,
     pager::{End, Pager},
@@ -87,6 +88,7 @@ impl<S> Pager<S> {
         };
         self.allowed = false;
         if let Some(page) = &answer.page {
+            self.is_new(page).inspect_err(|_| self.position = Some(at.clone()))?;
             if let Some(job) = &mut self.job {
                 job.saw(page.bytes());
             }
@@ -101,6 +103,19 @@ impl<S> Pager<S> {
         self.behind = next.as_ref().map_or(0, |next| self.likely_behind(next, &answer));
         self.position = next;
         Ok(answer.page)
+    }
+
+    /// A server that does not know the place of a number answers with its first page for ever.
+    fn is_new(&mut self, page: &Page) -> Result<(), Error> {
+        if !self.limits.repeat_check || !next::is_counted(&self.query.shape.rule) || page.is_empty() {
+            return Ok(());
+        }
+        let hash = self.hasher.hash_one(page.bytes());
+        if self.content.replace(hash) == Some(hash) {
+            let problem = "the page is the same as the one before it: does the API know the place of the number?";
+            return Err(Error::new(ErrorKind::Loop, problem).on_page(page.number()));
+        }
+        Ok(())
     }
 
     /// How many pages come behind the one at `next`, as far as `answer` tells.
@@ -167,7 +182,7 @@ where
             rng: self.rng.fork(),
             repeats: Arc::clone(&self.repeats),
         };
-        self.flights.push(position, Box::pin(fetch.run()));
+        self.flights.push(position, fetch.run(), self.limits.concurrency == 1);
     }
 
     /// Waits for the job, if there is one; what names it, when it is done.
@@ -175,7 +190,7 @@ where
         let Some(mut job) = self.job.take() else { return Poll::Ready(Ok(None)) };
         let done = job.poll_done(cx, |job| {
             let made = Arc::clone(job.made());
-            let run = self.run(Arc::clone(job.plan()));
+            let run = self.run(Arc::clone(job.plan()), Arc::clone(job.left()));
             Box::pin(run.run(made)) as Making
         });
         self.job = Some(job);
@@ -187,9 +202,10 @@ where
         let End::Coming(error) = &mut self.end else { return Poll::Ready(None) };
         let mut error = error.take();
         if let Some(mut job) = self.job.take() {
-            let plan = Arc::clone(job.plan());
-            let ended =
-                job.poll_end(cx, &mut error, |guard, error| Box::pin(self.run(plan).conclude(guard, error)) as Ending);
+            let (plan, left) = (Arc::clone(job.plan()), Arc::clone(job.left()));
+            let ended = job.poll_end(cx, &mut error, |guard, error| {
+                Box::pin(self.run(plan, left).conclude(guard, error)) as Ending
+            });
             let goes_on = job.id().is_some();
             self.job = Some(job);
             error = ready!(ended);
@@ -203,11 +219,12 @@ where
         Poll::Ready(error)
     }
 
-    fn run(&mut self, plan: Arc<Plan>) -> Run<S> {
+    fn run(&mut self, plan: Arc<Plan>, left: Left) -> Run<S> {
         Run {
             service: self.service.clone(),
             query: Arc::clone(&self.query),
             plan,
+            left,
             limits: self.limits,
             rng: self.rng.fork(),
         }

@@ -73,10 +73,31 @@ impl fmt::Debug for Position {
 /// A reference on the page `base`, resolved as RFC 3986 §5 says; `None` if it is none.
 pub(super) fn resolve(reference: &str, base: &Uri) -> Option<String> {
     let base = base.to_string();
+    let base = encoded(&base);
     let base = UriAbsoluteStr::new(base.split('#').next()?).ok()?;
-    let reference = UriReferenceStr::new(reference.trim()).ok()?;
+    let reference = encoded(reference.trim());
+    let reference = UriReferenceStr::new(&reference).ok()?;
     Some(reference.resolve_against(base).to_string())
 }
+
+/// With what APIs write into paths and queries though RFC 3986 has it encoded: `page[number]=2`, `fields=a|b`. Nothing that
+/// some reader takes for the end of an authority.
+fn encoded(url: &str) -> Cow<'_, str> {
+    let authority =
+        url.find("//").filter(|at| url[..*at].chars().all(|c| c.is_ascii_alphanumeric() || "+-.:".contains(c)));
+    let behind = authority.map_or(0, |at| url[at + 2..].find(['/', '?', '#']).map_or(url.len(), |end| at + 2 + end));
+    let (front, rest) = url.split_at(behind);
+    if !rest.contains(NOT_ENCODED) {
+        return Cow::Borrowed(url);
+    }
+    let mut whole = front.to_owned();
+    for c in rest.chars() {
+        if NOT_ENCODED.contains(&c) { whole.push_str(&format!("%{:02X}", u32::from(c))) } else { whole.push(c) }
+    }
+    Cow::Owned(whole)
+}
+
+const NOT_ENCODED: [char; 6] = ['[', ']', '{', '}', '|', '^'];
 
 /// A link or cursor as text; `None` where there is no next page: null, false, blank.
 ///
@@ -112,6 +133,11 @@ mod tests {
         assert_eq!(resolved("//evil.example/x"), "https://evil.example/x");
         assert_eq!(resolved("https://api.example.com/a"), "https://api.example.com/a");
         assert_eq!(resolved("\\\\evil.example"), "\\\\evil.example", "kept, to be refused");
+        assert_eq!(resolved("?page[number]=2&f=a|b"), "https://api.example.com/v2/users?page%5Bnumber%5D=2&f=a%7Cb");
+        assert_eq!(resolved("https://[::1]/x[1]"), "https://[::1]/x%5B1%5D");
+        assert_eq!(resolved("//[::1]"), "https://[::1]");
+        let base = "https://api.example.com/u?page[number]=1".parse().unwrap();
+        assert_eq!(resolve("?page[number]=2", &base).unwrap(), "https://api.example.com/u?page%5Bnumber%5D=2");
     }
 
     #[test]

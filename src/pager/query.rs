@@ -79,11 +79,12 @@ impl Query {
     /// | what | places, the first that is there |
     /// |---|---|
     /// | items, a list | `conversations`, `entities`, `results`, `userDetails`, `Resources`, `completedContacts`, `contacts`, `items`, `records`, `data` |
-    /// | next page, a URL (which begins with a scheme, `/` or `?`) | `nextPage`, `next_page`, `nextUri`, `cursor`, `cursors.after`, `_links.next`, `next`; asked for with GET |
+    /// | next page, a URL (which begins with a scheme, `/` or `?`) | `nextPage`, `next_page`, `nextUri`, `cursor`, `cursors.after` (these two with a scheme only), `_links.next`, `next`; else the `Link` header; asked for with GET |
     /// | next page, anything else | `nextPage`, as `q64` and with GET; `next_page`, as `page_token`; `cursor`, as `cursor`; `cursors.after`, as `after` |
-    /// | no next page | `totalHits`, counted in the body's `paging.pageNumber`; `pageCount`, counted as `pageNumber`; `totalResults`, counted as `startIndex`; otherwise there is one page, which is incomplete if `totalHits`, `totalResults`, `total` or `totalRecords` says so |
+    /// | no next page | `totalHits`, counted in the body's `paging.pageNumber`; `pageCount`, counted as `pageNumber`; `totalResults`, counted as `startIndex`; otherwise there is one page, which is incomplete if `totalHits`, `totalResults`, `total` or `totalRecords` says so, and an error if `pageCount`, `hasMore` or `has_more` does |
     ///
-    /// Later pages have to look like the first: one that names its next page elsewhere is an error, not the last.
+    /// Later pages have to look like the first: one whose items are elsewhere, or that names its next page elsewhere, is an
+    /// error, not empty or the last.
     ///
     /// # Errors
     ///
@@ -198,6 +199,9 @@ impl Query {
 
     /// The same, of the results of a job.
     pub(super) fn of_job(mut self, plan: Plan) -> Result<Self, Error> {
+        if self.auto {
+            return Err(Error::config("the results of a job need a Rule that says where their pages are"));
+        }
         if !self.uri.to_string().contains(ID) {
             return Err(Error::config(format!("the URL for the results of a job has no {ID} in it")));
         }
@@ -242,11 +246,21 @@ impl Query {
     }
 
     /// What its first page looks like, if that is not known.
-    pub(super) fn shape_of(&self, bytes: &Bytes) -> Result<Arc<Shape>, Error> {
+    pub(super) fn shape_of(&self, bytes: &Bytes, headers: &HeaderMap) -> Result<Arc<Shape>, Error> {
         if self.auto && self.shape.guess.is_none() {
-            return Guess::of(bytes, self)?.shape().map(Arc::new);
+            return Guess::of(bytes, headers, self)?.shape().map(Arc::new);
         }
         Ok(Arc::clone(&self.shape))
+    }
+
+    pub(super) fn url(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The number that its URL has in that parameter.
+    pub(super) fn param(&self, name: &str) -> Option<u64> {
+        let mut pairs = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        pairs.find(|(key, _)| key == name)?.1.parse().ok()
     }
 
     pub(super) fn method(&self) -> &Method {

@@ -47,6 +47,8 @@ pub struct Rule {
     pub(super) page_count: Option<String>,
     pub(super) has_more: Option<String>,
     pub(super) get: bool,
+    /// What was said that is not of this kind of rule.
+    misplaced: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub(super) struct Places {
 impl Rule {
     /// There is one page.
     pub const fn single() -> Self {
-        Self { kind: Kind::Single, total: None, page_count: None, has_more: None, get: false }
+        Self { kind: Kind::Single, total: None, page_count: None, has_more: None, get: false, misplaced: None }
     }
 
     /// A URL in the answer, absolute or relative to the page's own (RFC 3986 §5), of the same origin. It replaces the
@@ -126,18 +128,23 @@ impl Rule {
     pub fn first(mut self, number: u64) -> Self {
         if let Kind::PageNumber { first, .. } | Kind::Offset { first, .. } = &mut self.kind {
             *first = number;
+        } else {
+            self.misplaced = Some("first");
         }
         self
     }
 
-    /// How far one page is from the next, for [`offset`](Self::offset): for servers that count items which they leave out
-    /// of a page, and for [concurrent pages](super::Pager::concurrency). Defaults to the items that came.
+    /// How far one page is from the next, for [`offset`](Self::offset): for [concurrent
+    /// pages](super::Pager::concurrency), and for servers that count items which they leave out of a page, which have to say
+    /// [whether there is more](Self::has_more), since a page may be empty then. Defaults to the items that came.
     ///
     /// Items are lost if it is more than the server puts on a page, which may be fewer than it was asked for; a
     /// [`total`](Self::total) finds that out. 0 counts as 1.
     pub fn step(mut self, items: u64) -> Self {
         if let Kind::Offset { step, .. } = &mut self.kind {
             *step = Some(items.max(1));
+        } else {
+            self.misplaced = Some("step");
         }
         self
     }
@@ -146,7 +153,8 @@ impl Rule {
     ///
     /// [`page_number`](Self::page_number) and [`offset`](Self::offset) end when that many have come. Where any rule ends
     /// with fewer, something is missing: the page that would have been the last is
-    /// [`Incomplete`](super::ErrorKind::Incomplete) and not handed out, and the continuation names it. The last total
+    /// [`Incomplete`](super::ErrorKind::Incomplete) and not handed out, and the continuation names it, or the beginning of
+    /// a job that is gone. The last total
     /// that was said counts. Also told by [`Page::total`](super::Page::total).
     pub fn total(mut self, pointer: impl Into<String>) -> Self {
         self.total = Some(pointer.into());
@@ -155,14 +163,19 @@ impl Rule {
 
     /// Where an answer says how many pages there are, for [`page_number`](Self::page_number).
     pub fn page_count(mut self, pointer: impl Into<String>) -> Self {
-        self.page_count = Some(pointer.into());
+        if matches!(self.kind, Kind::PageNumber { .. }) {
+            self.page_count = Some(pointer.into());
+        } else {
+            self.misplaced = Some("page_count");
+        }
         self
     }
 
     /// Where an answer says whether there is more: `true` or `false`, or text of either; anything else counts as not said.
     ///
-    /// `false` ends any rule. `true` means that counting goes on, over an empty page as well; where a link, a cursor or a
-    /// key is missing then, the page is broken and asked for again.
+    /// `false` ends any rule. `true` means that counting goes on, over an empty page as well, unless that is all that an
+    /// [`offset`](Self::offset) counts by; where a link, a cursor or a key is missing then, the page is broken and asked for
+    /// again.
     pub fn has_more(mut self, pointer: impl Into<String>) -> Self {
         self.has_more = Some(pointer.into());
         self
@@ -206,6 +219,9 @@ impl Rule {
     }
 
     pub(super) fn places(&self) -> Result<Places, Error> {
+        if let Some(what) = self.misplaced {
+            return Err(Error::config(format!("{what} says nothing of a rule of this kind: it is of one that counts")));
+        }
         let next = match &self.kind {
             Kind::NextUrl { at } | Kind::Cursor { at, .. } => Some(at.read()?),
             Kind::Single | Kind::PageNumber { .. } | Kind::Offset { .. } => None,

@@ -56,6 +56,48 @@ async fn a_job_that_is_made_after_the_stream_was_dropped_is_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_would_be_kept_and_that_nobody_can_name_is_deleted() {
+    let api = Api::new().says("POST ", [Say::Late(secs(5), r#"{"jobId":"j1"}"#)]);
+    let mut pager = api.pager_of(job().keep_unfinished());
+    timeout(secs(1), pager.next()).await.unwrap_err();
+    assert!(pager.continuation().unwrap().job().is_none());
+    drop(pager);
+    sleep(secs(10)).await;
+    assert_eq!(api.lines(), ["POST ", "DELETE /j1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_closes_it_knows_that_it_is_deleted() {
+    // Waited for, amid its results, at their end, and never made.
+    let waiting = Api::new().says("GET /j1", [PENDING]).says("DELETE /j1", [Say::Late(secs(3), "")]);
+    let mut pager = waiting.pager();
+    timeout(secs(10), pager.next()).await.unwrap_err();
+    let begun = tokio::time::Instant::now();
+    pager.close().await;
+    assert_eq!((waiting.count("DELETE"), tokio::time::Instant::now() - begun), (1, secs(3)));
+
+    let amid = Api::new();
+    let mut items = amid.pager().items::<u32>();
+    items.next().await.unwrap().unwrap();
+    items.close().await;
+    assert_eq!(amid.count("DELETE"), 1);
+
+    let over = Api::new();
+    let mut pager = over.pager();
+    while pager.next().await.is_some() {}
+    pager.close().await;
+    assert_eq!(over.count("DELETE"), 1);
+
+    let new = Api::new();
+    new.pager().raw_items().close().await;
+    let kept = Api::new();
+    let mut pager = kept.pager_of(job().keep_unfinished());
+    pager.next().await.unwrap().unwrap();
+    pager.close().await;
+    assert_eq!((new.lines().len(), kept.count("DELETE")), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_was_never_polled_makes_none() {
     let api = Api::new();
     drop(api.pager());

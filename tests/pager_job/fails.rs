@@ -2,11 +2,18 @@
 
 use std::error::Error as _;
 
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::Full;
 use tokio::time::Instant;
-use tower_oauth2::pager::{Error, ErrorKind};
+use tower::ServiceBuilder;
+use tower_oauth2::{
+    Deadline,
+    pager::{Error, ErrorKind, Pager},
+};
 
 use crate::{
-    api::{Api, Say, job, secs},
+    api::{Api, Say, job, results, secs},
     scripted_api::drain,
 };
 
@@ -43,6 +50,52 @@ async fn a_job_that_never_ends_is_an_error_in_time() {
     let begun = Instant::now();
     let (_, error) = drain(&mut api.pager_of(job().timeout(secs(30)))).await;
     assert_eq!((error.unwrap().kind(), Instant::now() - begun), (ErrorKind::JobTimeout, secs(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_wait_without_end_nor_an_answer_that_never_comes_outlasts_the_time_for_the_job() {
+    let for_ever = Say::RetryAfter("99999999999999999999", r#"{"state":"PENDING"}"#);
+    let api = Api::new().says("GET /j1", [Say::Page(r#"{"state":"PENDING"}"#), for_ever]);
+    assert_eq!(failure(&api).await.kind(), ErrorKind::JobTimeout);
+
+    let api = Api::new().says("GET /j1", [Say::Page(r#"{"state":"PENDING"}"#), Say::Never]);
+    let begun = Instant::now();
+    assert_eq!(failure(&api).await.kind(), ErrorKind::JobTimeout);
+    assert_eq!(Instant::now() - begun, secs(3600));
+    assert_eq!(api.lines().last().unwrap(), "DELETE /j1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_name_a_job_names_none() {
+    for bad in ["..", ".", " .. ", "", "\t"] {
+        let answer = serde_json::json!({ "jobId": bad }).to_string();
+        let api = Api::new().says("POST ", [Say::Page(String::leak(answer))]);
+        let error = failure(&api).await;
+        assert!(error.kind() == ErrorKind::Body && error.to_string().contains("does not name it"), "{bad:?}: {error}");
+        assert_eq!(api.lines(), ["POST "]);
+    }
+    let answer = serde_json::json!({ "jobId": "x".repeat(2000) }).to_string();
+    let api = Api::new().says("POST ", [Say::Page(String::leak(answer))]);
+    assert_eq!(failure(&api).await.kind(), ErrorKind::Body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_the_waiting_and_not_the_deletion() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let query = job().results(results().extension(Deadline::within(secs(60)))).unwrap();
+    let api = Api::new().says("GET /j1", [Say::Page(r#"{"state":"FAILED"}"#)]);
+    let client = ServiceBuilder::new()
+        .map_request({
+            let seen = std::sync::Arc::clone(&seen);
+            move |request: Request<Full<Bytes>>| {
+                seen.lock().unwrap().push((request.method().clone(), request.extensions().get::<Deadline>().is_some()));
+                request
+            }
+        })
+        .service(api.service());
+    let (_, error) = drain(&mut Pager::new(client, query)).await;
+    assert!(error.is_some());
+    assert_eq!(*seen.lock().unwrap(), [(Method::POST, true), (Method::GET, true), (Method::DELETE, false)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,6 +89,23 @@ async fn a_job_that_is_gone_meanwhile_is_an_error_and_then_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_continuation_that_names_no_job_is_damaged() {
+    let api = Api::new();
+    let mut pager = api.pager_of(job().keep_unfinished());
+    pager.next().await.unwrap().unwrap();
+    let amid = saved(pager.continuation());
+    drop(pager);
+    for bad in ["", ".."] {
+        let mut amid = amid.clone();
+        amid["job"] = json!(bad);
+        let api = Api::new();
+        let (pages, error) = drain(&mut resumed(&api, &amid)).await;
+        assert_eq!((pages.len(), error.unwrap().kind()), (0, ErrorKind::Config), "{bad}");
+        assert!(api.lines().is_empty(), "{:?}", api.lines());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_is_gone_on_with_is_deleted_as_any_other() {
     let api = Api::new();
     let mut pager = api.pager_of(job().keep_unfinished());

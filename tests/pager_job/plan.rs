@@ -28,6 +28,11 @@ fn each_mistake_is_told() {
     );
     refused(Job::post(JOBS, json!({}), "id").status(format!("{JOBS}/{{id}}"), "/state"), results(), "JSON pointer");
     refused(status(&format!("{JOBS}/{{id}}")), Query::get(JOBS, "", Rule::single()).unwrap(), "no {id}");
+    refused(
+        status(&format!("{JOBS}/{{id}}")),
+        Query::auto_get(format!("{JOBS}/{{id}}/results")).unwrap(),
+        "need a Rule",
+    );
     for instant in ["", "2026-03-01", "2026-03-01T00:00:00+00:00", "2026-03-01T00:00:00.Z", "2026-03-01 00:00:00Z"] {
         refused(job().complete_to("/until", instant), results(), "RFC 3339");
     }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
 use tower_oauth2::{
-    pager::{Job, Pager, Query},
+    pager::{ErrorKind, Job, Pager, Query},
     retry::Repeat,
 };
 
@@ -150,9 +150,17 @@ async fn data_that_ends_too_early_is_incomplete_after_the_last_page() {
                 .says("GET /j1/results", [Say::Page(first)])
                 .says("GET /j1/results?cursor=c2", [Say::Page(last)]);
             let mut pager = api.pager_of(job().complete_to("/until", "2026-03-02T00:00:00.0Z"));
+            for _ in 0..2 {
+                pager.next().await.unwrap().unwrap();
+            }
+            // Before the end is told it does not look complete; nor after that.
+            assert_eq!(pager.continuation().is_none(), complete, "{said}");
             let (pages, error) = drain(&mut pager).await;
-            assert_eq!(pages.len(), 2, "{said}");
+            assert!(pages.is_empty());
+            assert_eq!(pager.continuation().is_none(), complete, "{said}");
+            assert!(pager.continuation().is_none_or(|begin| begin.pages() == 0 && begin.job().is_none()));
             assert_eq!(error.is_none(), complete, "{said}: {error:?}");
+            assert!(error.as_ref().is_none_or(|error| error.kind() == ErrorKind::JobIncomplete));
             assert!(error.is_none_or(|error| error.to_string().contains("2026-03-02T00:00:00Z")), "{said}");
             assert_eq!(api.count("DELETE /j1"), 1, "{said}");
         }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tower_oauth2::pager::{ErrorKind, Pager, Query};
 
-use crate::scripted_api::{ScriptedApi, drain, kind, ok, status};
+use crate::scripted_api::{Answer, ScriptedApi, drain, kind, ok, status};
 
 const URL: &str = "https://api.example.com/v2/things";
 
@@ -66,6 +66,25 @@ async fn every_way_of_the_api_itself_is_found() {
     let body: Value = serde_json::from_str(&sent[0].2).unwrap();
     assert_eq!((&sent[0].0, body), (&Method::POST, json!({"q": 1, "paging": {"pageNumber": 2}})));
 
+    let linked = |page: &'static str, link: Option<&'static str>| -> Answer {
+        let mut response = ok(page)?;
+        link.map(|link| response.headers_mut().insert("link", http::HeaderValue::from_static(link)));
+        Ok(response)
+    };
+    let api =
+        ScriptedApi::new([linked(r#"{"items":[1]}"#, Some("<?p=2>; rel=next")), linked(r#"{"items":[2]}"#, None)]);
+    let (items, error) = drain(&mut Pager::new(api.service(), get()).items::<u32>()).await;
+    assert!(error.is_none() && items == [1, 2] && api.uris()[1] == format!("{URL}?p=2"), "{error:?}");
+
+    // An array goes before null, and a token may begin with a slash.
+    let both =
+        [r#"{"entities":null,"results":[1],"cursor":"/a"}"#, r#"{"results":[2],"cursor":"b"}"#, r#"{"results":[3]}"#];
+    let sent = follow_ups(get(), &both).await;
+    assert_eq!(
+        sent.iter().map(|sent| sent.1.as_str()).collect::<Vec<_>>(),
+        [format!("{URL}?cursor=%2Fa"), format!("{URL}?cursor=b")]
+    );
+
     for alone in [r#"{"results":[1]}"#, r#"{"totalHits":0}"#, r#"{"items":null,"next":null}"#] {
         assert!(follow_ups(get(), &[alone]).await.is_empty(), "{alone}");
     }
@@ -76,7 +95,7 @@ async fn a_page_that_names_its_next_one_elsewhere_is_an_error_and_not_the_last()
     for (first, second) in [
         (r#"{"results":[1],"nextPage":"/2"}"#, r#"{"results":[2],"next_page":"t"}"#),
         (r#"{"results":[1],"nextPage":"/2"}"#, r#"{"results":[2],"nextPage":"t"}"#),
-        (r#"{"results":[1],"nextPage":"t"}"#, r#"{"results":[2],"nextPage":"/2"}"#),
+        (r#"{"results":[1],"nextPage":"t"}"#, r#"{"results":[2],"nextPage":"https://api.example.com/2"}"#),
         (r#"{"entities":[1],"pageCount":3}"#, r#"{"entities":[2],"pageCount":3,"nextUri":"/2"}"#),
     ] {
         let api = ScriptedApi::of_pages([first, second]);
@@ -91,6 +110,12 @@ async fn a_page_that_names_its_next_one_elsewhere_is_an_error_and_not_the_last()
         let api = ScriptedApi::of_pages([format!(r#"{{"results":[1],"{total}":2}}"#)]);
         let (pages, error) = drain(&mut Pager::new(api.service(), get())).await;
         assert_eq!((pages.len(), kind(error)), (0, Some(ErrorKind::Incomplete)), "{total}");
+    }
+    // So is one whose items are elsewhere, with a cursor and without one.
+    for second in [r#"{"entities":[2],"cursor":"3"}"#, r#"{"results":null,"entities":[2],"cursor":"3"}"#] {
+        let api = ScriptedApi::of_pages([r#"{"results":[1],"cursor":"2"}"#, second, r#"{"results":[3]}"#]);
+        let (pages, error) = drain(&mut Pager::new(api.service(), get()).page_attempts(1)).await;
+        assert_eq!((pages.len(), kind(error)), (1, Some(ErrorKind::Body)), "{second}");
     }
     // Once decided, the items are where they were.
     let api = ScriptedApi::of_pages([r#"{"results":[1],"cursor":"2"}"#, r#"{"entities":[2]}"#]);
@@ -113,6 +138,16 @@ async fn what_cannot_be_guessed_is_an_error_that_says_what_to_do() {
             "begins with page 4",
         ),
         (get(), "<html>", "not the JSON it should be"),
+        (get(), r#"{"users":[1],"pageCount":3,"pageNumber":1}"#, "a list at none of"),
+        (post(), r#"{"results":[1],"pageCount":5,"pageNumber":1}"#, "there are more pages"),
+        (get(), r#"{"results":[1],"has_more":true}"#, "there are more pages"),
+        (get(), r#"{"results":[1],"hasMore":"true"}"#, "there are more pages"),
+        (post(), r#"{"results":[1],"total":"500"}"#, "total is text"),
+        (
+            Query::auto_get(format!("{URL}?pageNumber=3")).unwrap(),
+            r#"{"entities":[1],"pageCount":9}"#,
+            "begins with page 3",
+        ),
     ] {
         let api = ScriptedApi::of_pages([page]);
         let (pages, error) = drain(&mut Pager::new(api.service(), query).page_attempts(1)).await;

@@ -57,6 +57,17 @@ async fn true_without_a_way_to_the_rest_is_a_broken_page() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_single_page_that_says_that_there_are_more_is_incomplete() {
+    let query = || Query::get(URL, "/i", Rule::single().has_more("/more")).unwrap();
+    let api = ScriptedApi::of_pages([r#"{"i":[1],"more":true}"#]);
+    let (pages, error) = drain(&mut Pager::new(api.service(), query())).await;
+    assert_eq!((pages.len(), kind(error)), (0, Some(ErrorKind::Incomplete)));
+    let api = ScriptedApi::of_pages([r#"{"i":[1],"more":false}"#]);
+    let (pages, error) = drain(&mut Pager::new(api.service(), query())).await;
+    assert!(error.is_none() && pages.len() == 1, "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn anything_else_says_nothing() {
     for odd in ["null", "1", r#""yes""#, "{}", "[false]"] {
         let api = ScriptedApi::of_pages([

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tower_oauth2::pager::{Pager, Place, Query, Rule};
+use tower_oauth2::pager::{ErrorKind, Pager, Place, Query, Rule};
 
 use crate::{
     URL,
@@ -68,6 +68,32 @@ async fn a_total_or_count_of_another_kind_counts_as_none_and_never_cuts_short() 
         let query = Query::get("https://api.example.com/u", "/i", rule).unwrap();
         let (items, error) = drain(&mut Pager::new(api.service(), query).items::<u32>()).await;
         assert!(error.is_none() && items == [1, 2], "{odd}: {error:?} {items:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_of_pages_below_what_has_come_is_not_the_end() {
+    let api = ScriptedApi::of_pages([r#"{"i":[1],"n":0}"#, r#"{"i":[2],"n":1}"#, r#"{"i":[],"n":1}"#]);
+    let query = Query::get("https://api.example.com/u", "/i", Rule::page_number(Place::query("p")).page_count("/n"));
+    let (items, error) = drain(&mut Pager::new(api.service(), query.unwrap()).items::<u32>()).await;
+    assert!(error.is_none() && items == [1, 2], "{error:?} {items:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_know_the_place_of_the_number_is_found_out() {
+    let page = r#"{"i":[1,2],"total":4}"#;
+    for rule in [Rule::page_number(Place::body("/paging/pageNumber")), Rule::offset(Place::body("/skip"))] {
+        let query = Query::post(URL, json!({"page": 1}), "/i", rule.total("/total")).unwrap();
+        let api = ScriptedApi::of_pages([page; 4]);
+        let mut pager = Pager::new(api.service(), query.clone());
+        let (pages, error) = drain(&mut pager).await;
+        let error = error.unwrap();
+        assert_eq!((pages.len(), error.kind(), error.page()), (1, ErrorKind::Loop, Some(2)), "{error}");
+        assert_eq!(pager.continuation().unwrap().pages(), 1, "the page that failed");
+
+        let api = ScriptedApi::of_pages([page; 4]);
+        let (pages, error) = drain(&mut Pager::new(api.service(), query).no_repeat_check()).await;
+        assert!(error.is_none() && pages.len() == 2, "{error:?}");
     }
 }
 

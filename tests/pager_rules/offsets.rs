@@ -36,12 +36,18 @@ async fn an_offset_in_the_body_ends_at_the_first_empty_page_or_without_content()
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_page_count_says_nothing_of_offsets() {
-    let api = ScriptedApi::of_pages([r#"{"i":[1],"c":1}"#, r#"{"i":[2],"c":1}"#, r#"{"i":[],"c":1}"#]);
-    let query = Query::get(URL, "/i", Rule::offset(Place::query("skip")).page_count("/c")).unwrap();
-    let (items, error) = drain(&mut Pager::new(api.service(), query).items::<u32>()).await;
-    assert!(error.is_none() && items == [1, 2], "{error:?}");
+#[test]
+fn what_says_nothing_of_a_rule_is_refused() {
+    let to = || Place::query("p");
+    for (rule, says) in [
+        (Rule::offset(to()).page_count("/c"), "page_count"),
+        (Rule::page_number(to()).step(2), "step"),
+        (Rule::cursor("/c", to()).first(0), "first"),
+        (Rule::next_url("/c").page_count("/c"), "page_count"),
+    ] {
+        let error = Query::get(URL, "/i", rule).unwrap_err();
+        assert!(error.to_string().starts_with(says), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

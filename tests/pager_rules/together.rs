@@ -13,12 +13,13 @@ use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
-use tower::{BoxError, service_fn, util::BoxCloneService};
+use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
 use tower_oauth2::pager::{ErrorKind, Pager, Place, Query, Rule};
 
 use crate::scripted_api::{drain, kind};
 
 const URL: &str = "https://api.example.com/u";
+type Client = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Answers each page with its own number; the later a page, the sooner.
@@ -28,6 +29,7 @@ struct Api {
     /// What is on a page besides its item.
     says: &'static str,
     broken: Option<u64>,
+    slow: Option<u64>,
     asked: Arc<Mutex<Vec<u64>>>,
     under_way: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
@@ -45,10 +47,14 @@ impl Drop for UnderWay {
 impl Api {
     fn new(pages: u64, says: &'static str) -> Self {
         let (asked, under_way, most) = Default::default();
-        Self { pages, says, broken: None, asked, under_way, most }
+        Self { pages, says, broken: None, slow: None, asked, under_way, most }
     }
 
-    fn pager(&self, rule: Rule) -> Pager<BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>> {
+    fn pager(&self, rule: Rule) -> Pager<Client> {
+        Pager::new(self.service(), Query::get(URL, "/i", rule).unwrap())
+    }
+
+    fn service(&self) -> Client {
         let api = self.clone();
         let service = service_fn(move |request: Request<Full<Bytes>>| {
             let api = api.clone();
@@ -58,14 +64,15 @@ impl Api {
                 let under_way = api.under_way.fetch_add(1, Ordering::SeqCst) + 1;
                 let _under_way = UnderWay(Arc::clone(&api.under_way));
                 api.most.fetch_max(under_way, Ordering::SeqCst);
-                sleep(SECOND * u32::try_from(100 - page)?).await;
+                let longer = if api.slow == Some(page) { 1000 } else { 0 };
+                sleep(SECOND * (longer + u32::try_from(100 - page)?)).await;
                 if page > api.pages || api.broken == Some(page) {
                     return Ok(Response::builder().status(400).body(Full::default())?);
                 }
                 Ok(Response::new(format!(r#"{{"i":[{page}]{}}}"#, api.says).into()))
             }
         });
-        Pager::new(BoxCloneService::new(service), Query::get(URL, "/i", rule).unwrap())
+        BoxCloneService::new(service)
     }
 
     fn asked(&self) -> Vec<u64> {
@@ -127,8 +134,10 @@ async fn dropping_the_stream_drops_all_that_is_under_way() {
     let mut pager = api.pager(Rule::page_number(Place::query("p")).total("/n")).concurrency(3);
     pager.next().await.unwrap().unwrap();
     assert!(tokio_test::task::spawn(pager.next()).poll().is_pending());
+    tokio::task::yield_now().await;
     assert_eq!(api.under_way.load(Ordering::SeqCst), 3);
     drop(pager);
+    tokio::task::yield_now().await;
     assert_eq!(api.under_way.load(Ordering::SeqCst), 0);
 }
 
@@ -156,4 +165,38 @@ async fn reading_ahead_asks_for_several_as_well() {
     let (rest, error) = drain(&mut pages).await;
     assert!(error.is_none() && rest.len() == 8, "{error:?}");
     assert_eq!(rest.iter().map(|page| page.number()).collect::<Vec<_>>(), (2..=9).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_not_polled_for_does_not_keep_a_place_that_another_one_needs() {
+    let api = Api::new(9, r#","n":9"#);
+    let query = Query::get(URL, "/i", Rule::page_number(Place::query("p")).total("/n")).unwrap();
+    let limited = ServiceBuilder::new().concurrency_limit(1).service(api.service());
+    let mut pages = Pager::new(limited.clone(), query).concurrency(4);
+    let mut came = 0;
+    while let Some(page) = pages.next().await {
+        page.unwrap();
+        came += 1;
+        // The consumer asks the same client for something of its own.
+        let own = Request::get(format!("{URL}?p=1")).body(Full::default()).unwrap();
+        limited.clone().oneshot(own).await.unwrap();
+    }
+    assert_eq!(came, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_are_under_way_as_may_be_however_slow_the_first_of_them_is() {
+    let api = Api { slow: Some(2), ..Api::new(9, r#","n":9"#) };
+    let mut pages = api.pager(Rule::page_number(Place::query("p")).total("/n")).concurrency(4);
+    for _ in 0..2 {
+        pages.next().await.unwrap().unwrap();
+    }
+    // The three behind it came long ago. What takes its place is under way as soon as it was taken.
+    assert_eq!(api.asked().len(), 5);
+    for _ in 0..2 {
+        pages.next().await.unwrap().unwrap();
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(api.asked().len(), 7);
+    assert_eq!(api.under_way.load(Ordering::SeqCst), 2);
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -13,18 +13,26 @@ use tracing::warn;
 pub(in crate::pager) struct Guard {
     id: String,
     keep: bool,
+    left: Left,
     /// The lock makes it `Sync` and is never taken.
     deletion: Mutex<Option<Deletion>>,
 }
+
+/// Where a guard that was dropped leaves the task that deletes its job.
+pub(in crate::pager) type Left = Arc<Mutex<Option<JoinHandle<()>>>>;
 
 type Deletion = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 // === impl Guard ===
 
 impl Guard {
-    /// `keep` leaves a job alone that nobody has ended.
-    pub(super) fn new(id: String, keep: bool, deletion: Option<impl Future<Output = ()> + Send + 'static>) -> Self {
-        Self { id, keep, deletion: Mutex::new(deletion.map(|deletion| Box::pin(deletion) as _)) }
+    pub(super) fn new(id: String, left: Left, deletion: Option<impl Future<Output = ()> + Send + 'static>) -> Self {
+        Self { id, keep: false, left, deletion: Mutex::new(deletion.map(|deletion| Box::pin(deletion) as _)) }
+    }
+
+    /// Whether a job that nobody has ended is left alone.
+    pub(super) fn keep_unless_ended(&mut self, keep: bool) {
+        self.keep = keep;
     }
 
     /// What names the job.
@@ -48,7 +56,8 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if !self.keep {
-            self.delete();
+            let deletion = self.delete();
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = deletion;
         }
     }
 }

@@ -10,7 +10,7 @@ use http::Uri;
 use serde_json::Value;
 
 use super::{
-    error::Error,
+    error::{Error, ErrorKind},
     fingerprint::Fingerprint,
     place::pointer_at,
     query::{Query, absolute},
@@ -18,7 +18,7 @@ use super::{
 use crate::{encode::encode, json::Pointer};
 
 pub(super) use self::{
-    guard::Guard,
+    guard::{Guard, Left},
     run::{Made, Run},
     stage::{Ending, Making, Stage, keeps},
 };
@@ -48,9 +48,12 @@ pub(super) use self::{
 ///   [`failed`](Self::failed) is waited for.
 /// * It is deleted whatever comes: at the end, after an error, and when the stream is dropped, by a task of the runtime
 ///   then. So it is if it turns out that it was made only after the stream was dropped. That it cannot be deleted is
-///   logged and no error; a process that is killed leaves it behind.
-/// * A [`Continuation`](super::Continuation) names the job. Going on after an error begins anew, since the job is gone,
-///   unless [`keep_unfinished`](Self::keep_unfinished).
+///   logged and no error. A process that is killed leaves it behind, and so does a runtime that ends with that task:
+///   whoever stops early, and ends the program then, waits for [`Pager::close`](super::Pager::close).
+/// * A [`Continuation`](super::Continuation) names the job, and is good as long as that is there: after a kill, or with
+///   [`keep_unfinished`](Self::keep_unfinished). Otherwise the job is gone with the stream. After an error
+///   [`Pager::continuation`](super::Pager::continuation) says so and begins anew; one that was saved before leads to
+///   [`JobFailed`](super::ErrorKind::JobFailed), and after that as well.
 ///
 /// It needs a tokio runtime.
 #[derive(Clone)]
@@ -153,8 +156,8 @@ impl Job {
     /// Where a page of results says until when there was data, and until when there has to be: instants of RFC 3339 in
     /// UTC, with a `Z`.
     ///
-    /// If a page says an earlier one the stream ends with [`Incomplete`](super::ErrorKind::Incomplete), after the last
-    /// page. Not checked by default, nor where no page says anything.
+    /// If a page says an earlier one the stream ends with [`JobIncomplete`](super::ErrorKind::JobIncomplete), after the
+    /// last page. Not checked by default, nor where no page says anything.
     pub fn complete_to(mut self, pointer: impl Into<String>, instant: impl Into<String>) -> Self {
         self.complete_to = Some((pointer.into(), instant.into()));
         self
@@ -186,7 +189,7 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// If there is no [`status`](Self::status), a URL has no `{id}`, is not absolute or of another origin than the query,
+    /// If there is no [`status`](Self::status), the query is to [find out](Query::auto_get) where its pages are, a URL has no `{id}`, is not absolute or of another origin than the query,
     /// or a pointer is none.
     pub fn results(self, query: Query) -> Result<Query, Error> {
         let (status, state) = self.status.ok_or_else(|| Error::config("a job needs a URL to ask after it: status"))?;
@@ -256,7 +259,10 @@ impl Plan {
             return None;
         }
         let said = crate::text::clean(&said, 40);
-        Some(Error::incomplete(format!("there was data until {said} only, which is before {needed}Z")))
+        Some(Error::new(
+            ErrorKind::JobIncomplete,
+            format!("there was data until {said} only, which is before {needed}Z"),
+        ))
     }
 
     /// Where a page says until when there was data.

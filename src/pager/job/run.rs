@@ -11,14 +11,15 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::{
     runtime::Handle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tower::BoxError;
 use tower_service::Service;
 use tracing::{debug, info, warn};
 
-use super::{Guard, Plan, keeps, with_id};
+use super::{Guard, Left, Plan, keeps, with_id};
 use crate::{
+    deadline::Deadline,
     json,
     pager::{
         error::{Error, ErrorKind},
@@ -35,6 +36,7 @@ pub(in crate::pager) struct Run<S> {
     pub(in crate::pager) service: S,
     pub(in crate::pager) query: Arc<Query>,
     pub(in crate::pager) plan: Arc<Plan>,
+    pub(in crate::pager) left: Left,
     pub(in crate::pager) limits: Limits,
     pub(in crate::pager) rng: fastrand::Rng,
 }
@@ -56,7 +58,8 @@ where
     /// Makes the job, unless it is there, and waits until it is done. It is deleted when the guard is dropped.
     pub(in crate::pager) async fn run(mut self, made: Made) -> Result<Guard, Error> {
         let mut guard = match made.get() {
-            Some(id) => self.guard(id.clone())?,
+            Some(id) if is_name(id) => self.guard(id.clone())?,
+            Some(_) => return Err(Error::config("the continuation is damaged: no job is called that")),
             None => {
                 let (id, guard) = self.submit().await?;
                 info!(job = %clean(&id, 100), "job submitted");
@@ -64,6 +67,8 @@ where
                 guard
             }
         };
+        // Not before somebody can name it.
+        guard.keep_unless_ended(self.plan.keep_unfinished);
         let id = made.get().cloned().unwrap_or_default();
         let Err(error) = self.wait(&id).await else { return Ok(guard) };
         self.delete(&mut guard, Some(&error)).await;
@@ -111,6 +116,7 @@ where
             service: self.service.clone(),
             query: Arc::clone(&self.query),
             plan: Arc::clone(&self.plan),
+            left: Arc::clone(&self.left),
             limits: self.limits,
             rng: self.rng.clone(),
         };
@@ -137,12 +143,18 @@ where
     async fn wait(&mut self, id: &str) -> Result<(), Error> {
         let timing = self.plan.timing;
         let begun = Instant::now();
+        let give_up_at = begun + timing.timeout;
         let mut pause = timing.first_pause;
         loop {
-            let (state, message, hint) = match self.state(id).await {
-                Ok(answer) => answer,
-                Err(error) if is_gone(&error) => return Err(gone().because(error)),
-                Err(error) => return Err(error),
+            let (state, message, hint) = match timeout_at(give_up_at, self.state(id)).await {
+                Ok(Ok(answer)) => answer,
+                Err(_) => {
+                    let problem =
+                        format!("the API does not say how it is with the job, {:?} after that", timing.timeout);
+                    return Err(Error::new(ErrorKind::JobTimeout, problem));
+                }
+                Ok(Err(error)) if is_gone(&error) => return Err(gone().because(error)),
+                Ok(Err(error)) => return Err(error),
             };
             if self.plan.is_done(&state) {
                 return Ok(());
@@ -152,7 +164,7 @@ where
             }
             // Half of it is chance, so that many jobs do not ask at once.
             let wait = (pause / 2 + (pause / 2).mul_f64(self.rng.f64())).max(hint.unwrap_or_default());
-            if Instant::now() - begun + wait > timing.timeout {
+            if (Instant::now() - begun).saturating_add(wait) > timing.timeout {
                 let problem = format!("the job is still {} after {:?}", clean(&state, 40), Instant::now() - begun);
                 return Err(Error::new(ErrorKind::JobTimeout, problem));
             }
@@ -192,11 +204,14 @@ where
     }
 
     fn guard(&self, id: String) -> Result<Guard, Error> {
-        let Some(url) = &self.plan.delete else { return Ok(Guard::new(id, true, None::<std::future::Ready<()>>)) };
+        let left = Arc::clone(&self.left);
+        let Some(url) = &self.plan.delete else { return Ok(Guard::new(id, left, None::<std::future::Ready<()>>)) };
         let url = absolute(&with_id(url, &id))?;
-        let request = self.query.side_request(Method::DELETE, &url, None, Repeat::Always)?;
+        let mut request = self.query.side_request(Method::DELETE, &url, None, Repeat::Always)?;
+        // What is to be done by then is the job, and not what comes after it.
+        request.extensions_mut().remove::<Deadline>();
         let deletion = delete(self.service.clone(), request, Arc::clone(&self.query), self.limits, id.clone());
-        Ok(Guard::new(id, self.plan.keep_unfinished, Some(deletion)))
+        Ok(Guard::new(id, left, Some(deletion)))
     }
 }
 
@@ -219,7 +234,12 @@ where
 /// What an answer calls the job.
 fn name(bytes: &Bytes, at: &json::Pointer) -> Option<String> {
     let text = json::at::<String>(bytes, at).or_else(|| json::at::<u64>(bytes, at).map(|number| number.to_string()));
-    text.filter(|text| !text.trim().is_empty())
+    text.filter(|text| is_name(text))
+}
+
+/// Whether it can stand in a URL, and stands for itself there: some clients take dots for folders.
+fn is_name(id: &str) -> bool {
+    !id.trim().is_empty() && !matches!(id.trim(), "." | "..") && id.len() <= LONGEST_NAME
 }
 
 fn is_gone(error: &Error) -> bool {
@@ -237,4 +257,5 @@ fn failed(state: &str, message: Option<&str>) -> Error {
 
 /// What is not a page of results.
 const MAX_BYTES: usize = 1024 * 1024;
+const LONGEST_NAME: usize = 1024;
 const DELETE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -7,12 +7,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Guard, Made, Plan};
+use tokio::task::JoinHandle;
+
+use super::{Guard, Left, Made, Plan};
 use crate::pager::error::{Error, ErrorKind};
 
 pub(in crate::pager) struct Stage {
     plan: Arc<Plan>,
     made: Made,
+    left: Left,
     state: State,
     /// What is wrong with results that are not refused.
     lacking: Option<Error>,
@@ -40,7 +43,17 @@ impl Stage {
         if let Some(id) = id {
             made.get_or_init(|| id);
         }
-        Self { plan, made, state: State::New, lacking: None }
+        Self { plan, made, left: Left::default(), state: State::New, lacking: None }
+    }
+
+    /// Drops what there is of the job; what comes out deletes it.
+    pub(in crate::pager) fn close(self) -> Option<JoinHandle<()>> {
+        drop(self.state);
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(in crate::pager) fn left(&self) -> &Left {
+        &self.left
     }
 
     pub(in crate::pager) fn plan(&self) -> &Arc<Plan> {
@@ -71,6 +84,11 @@ impl Stage {
         self.state = State::Over;
         self.state = State::Made(made?);
         Poll::Ready(Ok(self.id().map(str::to_owned)))
+    }
+
+    /// Whether there were pages that say something is missing.
+    pub(in crate::pager) fn lacks(&self) -> bool {
+        self.lacking.is_some()
     }
 
     pub(in crate::pager) fn saw(&mut self, page: &[u8]) {
@@ -109,7 +127,7 @@ impl Stage {
 /// Whether somebody can go on with the job after `error`.
 pub(in crate::pager) fn keeps(plan: &Plan, error: Option<&Error>) -> bool {
     plan.keep_unfinished
-        && error.is_some_and(|error| !matches!(error.kind(), ErrorKind::JobFailed | ErrorKind::Incomplete))
+        && error.is_some_and(|error| !matches!(error.kind(), ErrorKind::JobFailed | ErrorKind::JobIncomplete))
 }
 
 impl fmt::Debug for Stage {
