@@ -69,7 +69,7 @@ impl Answer {
             },
             Some(ReadFrom::Link(relation)) => link_header::target(&head.headers, relation, &uri)
                 .map_err(|problem| broken(format!("the Link header {problem}")))?
-                .map(|target| Link::Text(target.to_owned())),
+                .map(Link::Text),
         };
         let number_at = |value: Option<&RawValue>| value.and_then(|value| value.get().parse::<u64>().ok());
         let (total, page_count, more) = (number_at(total), number_at(page_count), more.and_then(flag));

@@ -7,7 +7,6 @@ mod ends;
 mod fails;
 mod goes_on;
 #[path = "../support/log.rs"]
-#[allow(dead_code, reason = "not all of it is wanted here")]
 mod log;
 mod plan;
 #[allow(dead_code, reason = "not all of it is wanted here")]

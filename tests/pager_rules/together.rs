@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
-use tower_oauth2::pager::{ErrorKind, Pager, Place, Query, Rule};
+use tower_oauth2::pager::{ErrorKind, Page, Pager, Place, Query, Rule};
 
 use crate::scripted_api::{drain, kind};
 
@@ -164,7 +164,7 @@ async fn reading_ahead_asks_for_several_as_well() {
     assert_eq!(api.under_way.load(Ordering::SeqCst), 3);
     let (rest, error) = drain(&mut pages).await;
     assert!(error.is_none() && rest.len() == 8, "{error:?}");
-    assert_eq!(rest.iter().map(|page| page.number()).collect::<Vec<_>>(), (2..=9).collect::<Vec<_>>());
+    assert_eq!(rest.iter().map(Page::number).collect::<Vec<_>>(), (2..=9).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

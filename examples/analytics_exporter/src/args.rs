@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Exports Genesys Cloud conversations to NDJSON, one conversation a line, as the API wrote it.
 ///
@@ -47,9 +48,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub query: Option<PathBuf>,
 
-    /// Where to write; - is the standard output
+    /// Where to write; - is the standard output. A run that stops is gone on with by the next one with the same flags, from
+    /// the .checkpoint beside it
     #[arg(long, short, default_value = "conversations.ndjson", value_name = "FILE")]
     pub output: PathBuf,
+
+    /// Begin anew, whatever an earlier run that did not come to its end has left in the output
+    #[arg(long)]
+    pub restart: bool,
 
     /// Where to write a summary of the run, as JSON
     #[arg(long, value_name = "FILE")]
@@ -84,6 +90,11 @@ impl Args {
         Self::parse().without_blanks()
     }
 
+    /// Which ends of the period were said.
+    pub const fn said(&self) -> Said {
+        Said { from: self.from.is_some(), to: self.to.is_some() }
+    }
+
     fn without_blanks(mut self) -> Self {
         for text in [&mut self.region, &mut self.api_url, &mut self.token_url, &mut self.scope] {
             text.take_if(|text| text.trim().is_empty());
@@ -92,8 +103,16 @@ impl Args {
     }
 }
 
+/// Which ends of the period were said; a run that is gone on with decides on the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    pub from: bool,
+    pub to: bool,
+}
+
 /// What the API's pages look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// The real API: conversations and totalHits, pages by number
     #[default]
@@ -107,6 +126,15 @@ pub enum Shape {
 // === impl Shape ===
 
 impl Shape {
+    /// As on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Details => "details",
+            Self::Results => "results",
+            Self::Entities => "entities",
+        }
+    }
+
     /// The members of a query that flags decide on, and those flags.
     pub const fn reserved(self) -> &'static [(&'static str, &'static str)] {
         match self {

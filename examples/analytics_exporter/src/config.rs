@@ -1,16 +1,18 @@
 //! From what was said to what will be done: every mistake is found before anything is sent.
 
 use std::{
+    collections::VecDeque,
     env, fmt, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tower_oauth2::{genesys::Region, grant::ClientAuth, retry::RetryPolicy};
 
-use crate::{args::Args, failure::Failure};
+use crate::{args::Args, disk::beside, failure::Failure, output::CHECKPOINT};
 
 /// Whom to ask, as whom.
 #[derive(Debug)]
@@ -27,8 +29,8 @@ pub struct Credentials {
     pub secret: Option<String>,
 }
 
-/// What to ask for.
-#[derive(Clone, Debug)]
+/// What to ask for: from the first instant on, and before the second, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Period {
     pub from: Timestamp,
     pub to: Timestamp,
@@ -99,10 +101,30 @@ impl Period {
             Some(from) => from,
             None => to.checked_sub(WEEK).map_err(|_| Failure::usage("--to is too far in the past"))?,
         };
+        let (from, to) = (whole_millis(from), whole_millis(to));
         if from >= to {
             return Err(Failure::usage(format!("--from {from} is not before --to {to}")));
         }
         Ok(Self { from, to })
+    }
+
+    /// Cut into parts that the API answers for, in their order.
+    pub fn parts(&self) -> VecDeque<Self> {
+        let mut parts = VecDeque::new();
+        let mut from = self.from;
+        while from < self.to {
+            let to = from.checked_add(LONGEST_PART).map_or(self.to, |to| to.min(self.to));
+            parts.push_back(Self { from, to });
+            from = to;
+        }
+        parts
+    }
+
+    /// Its halves; `None` if it is no longer than a millisecond.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let middle = (self.from.as_millisecond() + self.to.as_millisecond()).div_euclid(2);
+        let middle = Timestamp::from_millisecond(middle).ok().filter(|middle| self.from < *middle)?;
+        Some([Self { to: middle, ..*self }, Self { from: middle, ..*self }])
     }
 
     /// Start and end, to the millisecond, as Genesys Cloud writes them.
@@ -111,14 +133,23 @@ impl Period {
     }
 }
 
+fn whole_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
 /// Refuses to write over what is written or read elsewhere.
 ///
 /// # Errors
 ///
 /// If two of the files of a run are the same.
 pub fn check_files(args: &Args) -> Result<(), Failure> {
-    let files =
-        [("--output", Some(&args.output)), ("--summary", args.summary.as_ref()), ("--query", args.query.as_ref())];
+    let checkpoint = beside(&args.output, CHECKPOINT);
+    let files = [
+        ("--output", Some(&args.output)),
+        ("the checkpoint of --output", Some(&checkpoint)),
+        ("--summary", args.summary.as_ref()),
+        ("--query", args.query.as_ref()),
+    ];
     let files: Vec<_> = files.into_iter().filter_map(|(flag, path)| Some((flag, resolve(path?)))).collect();
     for (index, (flag, path)) in files.iter().enumerate() {
         if let Some((other, _)) = files.iter().take(index).find(|(_, other)| other == path) {
@@ -230,6 +261,8 @@ const ATTEMPTS: u32 = 8;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 const CLIENT_ID: &str = "GENESYS_CLIENT_ID";
 const CLIENT_SECRET: &str = "GENESYS_CLIENT_SECRET";
+/// The API does not answer for more.
+const LONGEST_PART: SignedDuration = SignedDuration::from_hours(31 * 24);
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[cfg(test)]
@@ -282,9 +315,35 @@ mod tests {
     }
 
     #[test]
+    fn a_period_is_cut_into_parts_without_gap_or_overlap() {
+        let period = |from: &str, to: &str| Period { from: from.parse().unwrap(), to: to.parse().unwrap() };
+        let year = period("2024-01-01T00:00:00.001Z", "2025-01-01T00:00:00Z");
+        let parts = year.parts();
+        assert_eq!(parts.len(), 12);
+        assert_eq!((parts[0].from, parts[11].to), (year.from, year.to));
+        assert!(parts.iter().zip(parts.iter().skip(1)).all(|(part, next)| part.to == next.from));
+        assert!(parts.iter().all(|part| part.to.duration_since(part.from) <= LONGEST_PART));
+        let month = period("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z");
+        assert_eq!(month.parts(), [month]);
+    }
+
+    #[test]
+    fn halves_meet_and_a_millisecond_has_none() {
+        let period = |from, to| {
+            let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+            Period { from: at(from), to: at(to) }
+        };
+        assert_eq!(period(0, 1_000).halves(), Some([period(0, 500), period(500, 1_000)]));
+        assert_eq!(period(-3, 0).halves(), Some([period(-3, -2), period(-2, 0)]));
+        assert_eq!(period(7, 9).halves(), Some([period(7, 8), period(8, 9)]));
+        assert_eq!(period(7, 8).halves(), None);
+    }
+
+    #[test]
     fn one_file_cannot_be_two_things() {
         let check = |flags: &[&str]| check_files(&args(flags)).map_err(|failure| failure.to_string());
         assert_eq!(check(&["-o", "a", "--summary", "b", "--query", "c"]), Ok(()));
+        assert!(check(&["-o", "a", "--summary", "a.checkpoint"]).unwrap_err().contains("checkpoint"));
         assert!(check(&["-o", "out", "--summary", "./out"]).unwrap_err().contains("--summary and --output"));
         assert!(
             check(&["-o", "Cargo.toml", "--query", "src/../Cargo.toml"]).unwrap_err().contains("--query and --output")

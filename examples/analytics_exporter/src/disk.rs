@@ -79,7 +79,7 @@ pub trait DiskFile: fmt::Debug + Send {
     /// # Errors
     ///
     /// If that is not known.
-    fn len(&self) -> io::Result<Option<u64>>;
+    fn size(&self) -> io::Result<Option<u64>>;
 
     /// Cuts off what is behind so many bytes.
     ///
@@ -158,7 +158,7 @@ impl DiskFile for File {
         }
     }
 
-    fn len(&self) -> io::Result<Option<u64>> {
+    fn size(&self) -> io::Result<Option<u64>> {
         let metadata = self.metadata()?;
         Ok(metadata.is_file().then_some(metadata.len()))
     }

@@ -1,28 +1,29 @@
 //! The export: a stack of layers, a pager on it, a file.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use tokio::{task::block_in_place, time::Instant};
+use tokio::time::Instant;
 use tower::ServiceBuilder;
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
     OAuthLayer, TokenCache,
     client::HttpsClient,
     grant::ClientCredentials,
-    pager::{Error, Page, Pager, Query},
     retry::{RetryLayer, RetryPolicy},
 };
 
 use crate::{
     args::Args,
+    checkpoint::Subject,
     config::{self, Api, Credentials, Patience, Period},
+    disk::RealDisk,
     failure::Failure,
+    output::{Output, Unusable},
     progress::Progress,
+    pump::{Halt, Told, pump},
     query,
     simulator::Simulator,
-    sink::Sink,
     stop,
     summary::Summary,
 };
@@ -34,22 +35,25 @@ use crate::{
 /// Whatever kept a record from being exported.
 pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> Result<Summary, Failure> {
     let api = Api::resolve(args, credentials)?;
-    let period = Period::resolve(args, Timestamp::now())?;
     let filters = config::filters(args)?;
     config::check_files(args)?;
     let page_size = config::page_size(args);
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
+    // What a simulator of this process has is gone with it.
+    let restart = args.restart || api.is_none();
     let api = match api {
         Some(api) => api,
         None => simulator.insert(Simulator::start(&progress).await?).api(),
     };
-    let query = query::build(args.shape, &api.base_url, &period, page_size, filters)
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let mut export = Export::new(args, &api, progress)?;
+    let period = Period::resolve(args, Timestamp::now())?;
+    let subject = Subject { api: api.base_url.clone(), shape: args.shape, page_size, filters, period };
+    // A mistake in it is found before the output is touched.
+    drop(query::build(&subject, &period).map_err(|error| Failure::usage(error.to_string()))?);
+    let mut export = Export::new(args, &api, subject, restart, progress)?;
     let (watch, told) = stop::watch(export.progress.clone());
     let result = tokio::select! {
-        result = export.pages(args, query) => result,
+        result = export.pages(args) => result,
         Ok(signal) = told => Err(Failure::stopped(signal)),
     };
     let result = export.finish(args, result);
@@ -67,9 +71,8 @@ struct Export {
     policy: RetryPolicy,
     http: HttpsClient,
     oauth: OAuthLayer,
-    sink: Sink,
+    output: Output<RealDisk>,
     progress: Progress,
-    pages: u64,
     /// Pages asked for again because their body was broken.
     repeats: u64,
     started: Instant,
@@ -79,7 +82,7 @@ struct Export {
 
 impl Export {
     /// Touches the output only when nothing else is left that could be wrong here.
-    fn new(args: &Args, api: &Api, progress: Progress) -> Result<Self, Failure> {
+    fn new(args: &Args, api: &Api, subject: Subject, restart: bool, progress: Progress) -> Result<Self, Failure> {
         let patience = Patience::from(args);
         let http = HttpsClient::builder();
         let http = http.connect_timeout(patience.connect).response_timeout(patience.request).build()?;
@@ -98,7 +101,20 @@ impl Export {
             // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
             Summary::default().save(path).map_err(|error| Failure::output(path, &error))?;
         }
-        let sink = Sink::create(&args.output).map_err(|error| Failure::output(&args.output, &error))?;
+        let unusable = |unusable| match unusable {
+            Unusable::Io(error) => Failure::output(&args.output, &error),
+            Unusable::Refused(problem) => Failure::usage(problem),
+        };
+        let output = if args.output == Path::new("-") {
+            Output::stdout(subject)
+        } else {
+            Output::open(RealDisk, &args.output, subject, args.said(), restart)
+        };
+        let output = output.map_err(unusable)?;
+        if output.found() > 0 && !args.quiet {
+            let at = output.state().records;
+            progress.say(&format!("going on after {at} conversations that are in {}", args.output.display()));
+        }
         Ok(Self {
             api_host: host_of(&api.base_url),
             token_host: host_of(&api.token_url),
@@ -106,49 +122,38 @@ impl Export {
             policy: patience.policy(),
             http,
             oauth,
-            sink,
+            output,
             progress,
-            pages: 0,
             repeats: 0,
             started: Instant::now(),
         })
     }
 
     /// Asks for page after page, and writes each before it asks for the next.
-    async fn pages(&mut self, args: &Args, query: Query) -> Result<(), Failure> {
-        let patience = Patience::from(args);
+    async fn pages(&mut self, args: &Args) -> Result<(), Failure> {
         let stack = ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
             .layer(self.oauth.clone())
             .layer(DecompressionLayer::new())
             .service(self.http.clone());
-        let mut pages = Pager::new(stack, query).idle_timeout(patience.idle).body_timeout(patience.body());
-        while let Some(page) = pages.next().await {
-            self.repeats = pages.repeats();
-            self.write(args, page)?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, args: &Args, page: Result<Page, Error>) -> Result<(), Failure> {
-        let page = page.map_err(|error| Failure::of_pager(&error, &self.api_host, &self.token_host))?;
-        // Tells the runtime that this thread waits for a disk.
-        block_in_place(|| self.sink.write(&page)).map_err(|error| Failure::output(&args.output, &error))?;
-        self.pages += 1;
-        self.progress.show(self.sink.records(), page.total());
-        Ok(())
+        let Self { output, progress, repeats, .. } = self;
+        let tell = |told: Told| progress.show(told.records, told.total);
+        let pumped = pump(stack, &Patience::from(args), output, repeats, tell).await;
+        pumped.map_err(|halt| match halt {
+            Halt::Api(error) => Failure::of_pager(&error, &self.api_host, &self.token_host),
+            Halt::Output(error) => Failure::output(&args.output, &error),
+            Halt::TooDense(part) => Failure::too_dense(&part),
+        })
     }
 
     fn finish(&mut self, args: &Args, result: Result<(), Failure>) -> Result<Summary, Failure> {
-        let flushed =
-            block_in_place(|| self.sink.finish(result.is_ok())).map_err(|error| Failure::output(&args.output, &error));
-        let result = result.and(flushed);
-        let (tokens, retries) = (self.tokens.stats(), self.policy.stats());
+        let (tokens, retries, state) = (self.tokens.stats(), self.policy.stats(), self.output.state());
         let summary = Summary {
             complete: result.is_ok(),
-            records: self.sink.records(),
-            pages: self.pages,
-            bytes: self.sink.bytes(),
+            records: state.records,
+            records_before: self.output.found(),
+            pages: state.pages,
+            bytes: state.bytes,
             tokens_minted: tokens.minted,
             replays_401: retries.replays,
             retries: retries.retries + self.repeats,
@@ -160,7 +165,8 @@ impl Export {
             .as_ref()
             .map_or(Ok(()), |path| summary.save(path).map_err(|error| Failure::output(path, &error)));
         // What ended the run matters more than that nobody could be told.
-        result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records))
+        let goes_on = self.output.can_go_on();
+        result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records, goes_on))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, io, path::Path};
 
 use tower_oauth2::{Error as TokenError, pager};
 
-use crate::stop::Signal;
+use crate::{config::Period, stop::Signal};
 
 /// Why the run failed.
 #[derive(Debug)]
@@ -42,13 +42,23 @@ impl Failure {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// Says what was exported before it.
+    /// Says what was exported before it, and whether the next run goes on there.
     #[must_use]
-    pub fn after(mut self, records: u64) -> Self {
+    pub fn after(mut self, records: u64, goes_on: bool) -> Self {
         if records > 0 {
-            self.message = format!("{} (after {records} conversations; the output is not complete)", self.message);
+            let then = if goes_on { ": run it again with the same flags to go on" } else { "" };
+            self.message =
+                format!("{} (after {records} conversations; the output is not complete{then})", self.message);
         }
         self
+    }
+
+    /// More conversations at one time than the API counts.
+    pub fn too_dense(part: &Period) -> Self {
+        let [from, to] = part.bounds();
+        let message =
+            format!("more than 100,000 conversations began between {from} and {to}, and the API counts no further");
+        Self { code: 4, message, hint: Some("ask for fewer, with filters in --query".into()) }
     }
 
     /// Whether there is nobody left to tell.

@@ -54,7 +54,7 @@ impl<D: Disk> Output<D> {
     pub fn open(disk: D, path: &Path, subject: Subject, said: Said, restart: bool) -> Result<Self, Unusable> {
         let file = disk.open(path)?;
         let state = Checkpoint::new(subject);
-        let Some(len) = file.len()? else { return Ok(Self::stream(disk, file, path, state)) };
+        let Some(len) = file.size()? else { return Ok(Self::stream(disk, file, path, state)) };
         if !file.lock()? {
             return Err(Unusable::Refused(format!(
                 "{} is being written by another process: wait for it, or say another --output",
@@ -157,7 +157,11 @@ impl<D: Disk> Output<D> {
         let mut state = self.state.clone();
         state.parts.pop_front();
         state.continuation = None;
-        if self.begun { self.save(state) } else { Ok(self.state = state) }
+        if self.begun {
+            return self.save(state);
+        }
+        self.state = state;
+        Ok(())
     }
 
     /// Cuts the part in hand, of which nothing was written, in two. `false` if it is too short for that.

@@ -6,21 +6,16 @@ use tower_oauth2::{
     pager::{Error, Query},
 };
 
-use crate::{args::Shape, config::Period};
+use crate::{args::Shape, checkpoint::Subject, config::Period};
 
-/// The query for `period`, with `filters` merged in.
+/// The query for a part of what is exported.
 ///
 /// # Errors
 ///
 /// If the API is no absolute URL.
-pub fn build(
-    shape: Shape,
-    api: &str,
-    period: &Period,
-    page_size: u32,
-    filters: Map<String, Value>,
-) -> Result<Query, Error> {
-    let [from, to] = period.bounds();
+pub fn build(subject: &Subject, part: &Period) -> Result<Query, Error> {
+    let Subject { api, shape, page_size, filters, .. } = subject.clone();
+    let [from, to] = part.bounds();
     let body = match shape {
         Shape::Details => {
             let query = ConversationDetails::query(api, format!("{from}/{to}"));
@@ -34,7 +29,7 @@ pub fn build(
         }),
     };
     let body = merge(body, filters);
-    if shape == Shape::Results { genesys::results(api, body) } else { genesys::entities(api, body) }
+    if shape == Shape::Results { genesys::results(&api, body) } else { genesys::entities(&api, body) }
 }
 
 fn merge(mut body: Value, filters: Map<String, Value>) -> Value {

@@ -9,6 +9,8 @@ use serde_json::json;
 pub struct Summary {
     pub complete: bool,
     pub records: u64,
+    /// Those of earlier runs, which this one went on with.
+    pub records_before: u64,
     pub pages: u64,
     pub bytes: u64,
     pub tokens_minted: u64,
@@ -27,6 +29,7 @@ impl Summary {
         let json = json!({
             "complete": self.complete,
             "records": self.records,
+            "records_before": self.records_before,
             "pages": self.pages,
             "bytes": self.bytes,
             "tokens_minted": self.tokens_minted,
@@ -39,7 +42,7 @@ impl Summary {
 
     /// One line.
     pub fn line(&self, output: &Path) -> String {
-        let rate = self.records as f64 / self.elapsed.as_secs_f64().max(0.001);
+        let rate = (self.records - self.records_before) as f64 / self.elapsed.as_secs_f64().max(0.001);
         format!(
             "{} conversations ({:.1} MB) on {} pages in {:.1} s, {rate:.0} a second; {} tokens, {} replays after a 401, {} \
              retries; written to {}",

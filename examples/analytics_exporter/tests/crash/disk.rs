@@ -267,7 +267,7 @@ impl DiskFile for SimFile {
         Ok(true)
     }
 
-    fn len(&self) -> io::Result<Option<u64>> {
+    fn size(&self) -> io::Result<Option<u64>> {
         let mut state = self.disk.state();
         state.step().map_err(|(error, _)| error)?;
         Ok(Some(state.inodes[self.inode].data.len() as u64))

@@ -115,6 +115,13 @@ impl Exporter {
         Self::with_credentials().args(["--api-url", url, "--token-url", &format!("{url}/oauth/token")])
     }
 
+    /// In the folder of an earlier run.
+    pub(crate) fn after(mut self, earlier: Outcome) -> Self {
+        self.command.current_dir(earlier.dir.path());
+        self.dir = earlier.dir;
+        self
+    }
+
     pub(crate) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
         self.command.args(args);
         self
@@ -167,6 +174,14 @@ impl Running {
             }
         };
         timeout(PATIENCE, written).await.expect("something is written");
+    }
+
+    /// Waits until the API has answered so many pages.
+    pub(crate) async fn pages(&mut self, api: &Api, pages: u64) {
+        while api.analytics.stats().pages < pages {
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended too early");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn end(self) -> Outcome {
