@@ -4,6 +4,7 @@
 use std::{convert::Infallible, fmt::Debug, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Service, retry::budget::TpsBudget, service_fn};
@@ -82,7 +83,13 @@ fn retries() {
     shows(&api.call(Request::new(())), &["ResponseFuture"]);
     let body = ReplayBody::wrap(Request::new(Full::<Bytes>::from("canary")), 64);
     shows(&body.body(), &["ReplayBody", "read: 0"]);
-    shows(&RetryHintLayer::new().max_body(77), &["RetryHintLayer", "77"]);
+    let hints = RetryHintLayer::new().max_body(77);
+    shows(&hints, &["RetryHintLayer", "77"]);
+    let answer =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("canary"))) });
+    let future = hints.layer(answer).call(Request::new(()));
+    shows(&future, &["RetryHintFuture"]);
+    shows(future.now_or_never().unwrap().unwrap().body(), &["RetryHintBody"]);
 }
 
 fn shows(what: &impl Debug, parts: &[&str]) {

@@ -28,6 +28,16 @@ use tower_oauth2::{
 type Streamed = UnsyncBoxBody<Bytes, BoxError>;
 type Sent = Request<ReplayBody<Streamed>>;
 
+#[tokio::test]
+async fn the_layer_is_ready_when_what_is_underneath_is() {
+    let layer = ReplayBodyLayer::new();
+    let (mut service, mut handle) = tower_test::mock::spawn_layer::<Request<ReplayBody<Full<Bytes>>>, (), _>(layer);
+    handle.allow(0);
+    tokio_test::assert_pending!(service.poll_ready());
+    handle.allow(1);
+    tokio_test::assert_ready_ok!(service.poll_ready());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_put_with_a_body_that_cannot_be_cloned_is_sent_again_after_a_503() {
     let policy = RetryPolicy::new();

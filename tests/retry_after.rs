@@ -41,6 +41,16 @@ async fn seconds_are_waited_in_full_with_a_bounded_spread() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_ever_waits_for_a_day() {
+    const DAY: u32 = 86_400;
+    let policy = || RetryPolicy::new().max_retry_after(Duration::MAX).deadline(Duration::MAX);
+    let (response, took) = ask(policy(), 1, answer(429, Some(&DAY.to_string())), Method::GET).await;
+    assert!(response.status() == StatusCode::OK && took >= DAY * SECOND, "{took:?}");
+    let (response, took) = ask(policy(), 1, answer(429, Some(&(DAY + 1).to_string())), Method::GET).await;
+    assert_eq!((response.status(), took), (StatusCode::TOO_MANY_REQUESTS, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_date_is_waited_for_in_full() {
     for seed in 0..20 {
         let date = SystemTime::now() + 60 * SECOND;

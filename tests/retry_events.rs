@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
     TokenRejected,
-    retry::{Classify, HttpClassifier, RetryLayer, RetryPolicy, TypedErrors, Verdict},
+    retry::{Classify, GrpcClassifier, HttpClassifier, RetryLayer, RetryPolicy, TypedErrors, Verdict},
 };
 
 #[tokio::test(start_paused = true)]
@@ -70,8 +70,12 @@ async fn an_error_is_told_without_what_its_url_keeps_secret() {
     send(policy(), boxed).await.unwrap_err();
     let typed = service_fn(|_: Request<()>| ready(Err::<Response<()>, _>(Failed(reset()))));
     send(policy().classifier(TypedErrors::new(HttpClassifier::new())), typed).await.unwrap_err();
+    let typed = service_fn(|_: Request<()>| ready(Err::<Response<()>, _>(Failed(reset()))));
+    send(policy().classifier(TypedErrors::new(GrpcClassifier::new())), typed).await.unwrap_err();
+    let boxed = service_fn(|_: Request<()>| ready(Err::<Response<()>, _>(BoxError::from(Failed(reset())))));
+    send(policy().classifier(GrpcClassifier::new()), boxed).await.unwrap_err();
     let events = log.events();
-    let expected = [("DEBUG", "retrying"), ("WARN", "giving up")].repeat(2);
+    let expected = [("DEBUG", "retrying"), ("WARN", "giving up")].repeat(4);
     assert_eq!(told(&events), expected);
     for event in events {
         assert_eq!(event["fields"]["error"], "cannot send to https://api.example.com/v1… at all");

@@ -123,13 +123,27 @@ async fn a_request_body_that_fails_is_not_tried_again() {
             std::task::Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
         }
     }
-    let (addr, _) = server(Ending::Close, 0).await;
-    let policy = policy();
-    let client: Client<HttpConnector, Failing> = Client::builder(TokioExecutor::new()).build_http();
-    let stack = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).map_err(BoxError::from).service(client);
-    let request = Request::put(format!("http://{addr}/")).body(Failing).unwrap();
-    let error = timeout(LIMIT, stack.oneshot(request)).await.unwrap().unwrap_err();
-    assert_eq!(policy.stats().retries, 0, "{error:?}");
+    for http2 in [false, true] {
+        let addr = if http2 { http2_server(Fault::None).await.0 } else { server(Ending::Close, 0).await.0 };
+        let policy = policy();
+        let mut client = Client::builder(TokioExecutor::new());
+        let client: Client<HttpConnector, Failing> = client.http2_only(http2).build_http();
+        let stack =
+            ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).map_err(BoxError::from).service(client);
+        let request = Request::put(format!("http://{addr}/")).body(Failing).unwrap();
+        let error = timeout(LIMIT, stack.oneshot(request)).await.unwrap().unwrap_err();
+        assert_eq!(policy.stats().retries, 0, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_http_2_leaves_it_open_whether_it_was_processed() {
+    for (method, retried) in [(Method::POST, false), (Method::GET, true)] {
+        let (addr, requests) = malformed_server().await;
+        let result = send(&policy(), addr, method.clone(), http2()).await;
+        assert_eq!(result.is_ok(), retried, "{method}: {result:?}");
+        assert_eq!(requests.load(Ordering::SeqCst), if retried { 2 } else { 1 }, "{method}");
+    }
 }
 
 #[tokio::test]
@@ -140,6 +154,7 @@ async fn a_refused_stream_is_tried_again_for_any_method() {
         (h2::Reason::INTERNAL_ERROR, Method::GET, true),
         (h2::Reason::INTERNAL_ERROR, Method::POST, false),
         (h2::Reason::CANCEL, Method::POST, false),
+        (h2::Reason::NO_ERROR, Method::POST, false),
     ] {
         let (addr, streams) = http2_server(Fault::Reset(reason)).await;
         let policy = policy();
@@ -152,7 +167,7 @@ async fn a_refused_stream_is_tried_again_for_any_method() {
 #[tokio::test]
 async fn a_goaway_before_the_request_is_tried_again_for_any_method() {
     for method in [Method::POST, Method::GET] {
-        let (addr, connections) = goaway_server(0).await;
+        let (addr, connections) = goaway_server(0, h2::Reason::NO_ERROR).await;
         let result = send(&policy(), addr, method.clone(), http2()).await;
         assert_eq!(result.unwrap().status(), StatusCode::OK, "{method}");
         assert_eq!(connections.load(Ordering::SeqCst), 2, "{method}");
@@ -162,11 +177,14 @@ async fn a_goaway_before_the_request_is_tried_again_for_any_method() {
 #[tokio::test]
 async fn a_goaway_after_the_request_leaves_it_open_whether_it_was_processed() {
     for (method, retried) in [(Method::POST, false), (Method::GET, true)] {
-        // Stream 1 was the last that the server looked at, and the connection closes without an answer to it.
-        let (addr, connections) = goaway_server(1).await;
-        let result = send(&policy(), addr, method.clone(), http2()).await;
-        assert_eq!(result.is_ok(), retried, "{method}: {result:?}");
-        assert_eq!(connections.load(Ordering::SeqCst), if retried { 2 } else { 1 }, "{method}");
+        // Stream 1 was the last that the server looked at, and the connection closes without an answer to it; or an error
+        // is why it ends, which is no stream that was refused.
+        for (last, reason) in [(1, h2::Reason::NO_ERROR), (0, h2::Reason::REFUSED_STREAM)] {
+            let (addr, connections) = goaway_server(last, reason).await;
+            let result = send(&policy(), addr, method.clone(), http2()).await;
+            assert_eq!(result.is_ok(), retried, "{method} {reason}: {result:?}");
+            assert_eq!(connections.load(Ordering::SeqCst), if retried { 2 } else { 1 }, "{method} {reason}");
+        }
     }
 }
 
@@ -284,12 +302,15 @@ async fn read_request(stream: &mut TcpStream) {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Fault {
     Reset(h2::Reason),
+    /// The answer is never begun.
+    None,
 }
 
 /// Resets the first stream that it sees, and answers all further ones.
-async fn http2_server(Fault::Reset(reason): Fault) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn http2_server(fault: Fault) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let streams = Arc::new(AtomicUsize::new(0));
@@ -300,11 +321,14 @@ async fn http2_server(Fault::Reset(reason): Fault) -> (SocketAddr, Arc<AtomicUsi
             let counter = Arc::clone(&counter);
             tokio::spawn(async move {
                 let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut unanswered = Vec::new();
                 while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    if counter.fetch_add(1, Ordering::SeqCst) == 0 {
-                        respond.send_reset(reason);
-                    } else {
-                        respond.send_response(Response::new(()), true).unwrap();
+                    match fault {
+                        Fault::None => unanswered.push(respond),
+                        Fault::Reset(reason) if counter.fetch_add(1, Ordering::SeqCst) == 0 => {
+                            respond.send_reset(reason)
+                        }
+                        Fault::Reset(_) => drop(respond.send_response(Response::new(()), true).unwrap()),
                     }
                 }
             });
@@ -313,9 +337,39 @@ async fn http2_server(Fault::Reset(reason): Fault) -> (SocketAddr, Arc<AtomicUsi
     (addr, streams)
 }
 
+/// Answers the first request with a header that HTTP/2 does not know, its name being in capitals, and the others with 200.
+async fn malformed_server() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+                stream.read_exact(&mut [0; 24]).await.unwrap();
+                let mut head = [0; 9];
+                while stream.read_exact(&mut head).await.is_ok() {
+                    let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+                    stream.read_exact(&mut vec![0; length]).await.unwrap();
+                    if head[3] == 0 && head[4] & 1 == 1 {
+                        let first = counter.fetch_add(1, Ordering::SeqCst) == 0;
+                        let block: &[u8] = if first { &[0x88, 0, 1, b'A', 1, b'b'] } else { &[0x88] };
+                        let length = u8::try_from(block.len()).unwrap();
+                        stream.write_all(&[0, 0, length, 1, 5, 0, 0, 0, head[8]]).await.unwrap();
+                        stream.write_all(block).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (addr, requests)
+}
+
 /// Answers a request on the first connection with a `GOAWAY` that names `last` as the last stream it looked at, written
 /// by hand because h2 does not lie; serves on the second.
-async fn goaway_server(last: u8) -> (SocketAddr, Arc<AtomicUsize>) {
+async fn goaway_server(last: u8, reason: h2::Reason) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -337,7 +391,8 @@ async fn goaway_server(last: u8) -> (SocketAddr, Arc<AtomicUsize>) {
                 break;
             }
         }
-        stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0]).await.unwrap();
+        let [.., code] = u32::from(reason).to_be_bytes();
+        stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, code]).await.unwrap();
         stream.shutdown().await.unwrap();
         // Until the client has let go, so that no reset overtakes the frame.
         while stream.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {}

@@ -33,3 +33,15 @@ impl Future for Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_sent_now_needs_no_runtime() {
+        let now = Instant::now();
+        let mut wait = tokio_test::task::spawn(Wait::until(now, now));
+        tokio_test::assert_ready!(wait.poll());
+    }
+}

@@ -144,8 +144,37 @@ impl<B: Body<Data = Bytes>> Read<B> {
     }
 }
 
-impl<B: Body> fmt::Debug for Read<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Read").field("bytes", &self.bytes).finish_non_exhaustive()
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// Says how much is to come when it has sent its first frame.
+    struct Grows(Option<Bytes>);
+
+    impl Body for Grows {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.take().map(|first| Ok(Frame::data(first))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            let mut hint = SizeHint::new();
+            hint.set_lower(if self.0.is_some() { 0 } else { 1_000 });
+            hint
+        }
+    }
+
+    #[test]
+    fn a_body_that_turns_out_to_be_too_long_is_not_taken_for_what_came_of_it() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut read = Read::new(Grows(Some(Bytes::from_static(b"{}"))));
+        assert_eq!(read.poll_all(100, &mut context), Poll::Ready(None));
+        assert_eq!(read.size_hint().lower(), 1_002, "and all of it is still to be read");
+        let mut read = Read::new(Grows(Some(Bytes::from_static(b"{}"))));
+        assert_eq!(read.poll_all(2_000, &mut context), Poll::Ready(Some(b"{}".to_vec())));
     }
 }
