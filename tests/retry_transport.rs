@@ -326,9 +326,11 @@ async fn http2_server(fault: Fault) -> (SocketAddr, Arc<AtomicUsize>) {
                     match fault {
                         Fault::None => unanswered.push(respond),
                         Fault::Reset(reason) if counter.fetch_add(1, Ordering::SeqCst) == 0 => {
-                            respond.send_reset(reason)
+                            respond.send_reset(reason);
                         }
-                        Fault::Reset(_) => drop(respond.send_response(Response::new(()), true).unwrap()),
+                        Fault::Reset(_) => {
+                            respond.send_response(Response::new(()), true).unwrap();
+                        }
                     }
                 }
             });

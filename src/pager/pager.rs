@@ -27,7 +27,7 @@ use super::{
     read_ahead::ReadAhead,
 };
 
-/// A stream of [`Page`]s through any service that takes `Full<Bytes>`; see the [module](super).
+/// A stream of [`Page`](super::Page)s through any service that takes `Full<Bytes>`; see the [module](super).
 #[must_use = "a pager does nothing until it is polled"]
 pub struct Pager<S> {
     pub(super) service: S,
