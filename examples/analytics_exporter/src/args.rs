@@ -61,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
 
+    /// How to log, to the standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub log: Log,
+
     /// Print nothing but warnings and errors
     #[arg(long, short)]
     pub quiet: bool,
@@ -101,6 +105,16 @@ impl Args {
         }
         self
     }
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Log {
+    /// For people
+    #[default]
+    Text,
+    /// An object a line
+    Json,
 }
 
 /// Which ends of the period were said; a run that is gone on with decides on the others.
@@ -168,7 +182,8 @@ Environment:
 
 Exit codes:
   0 everything was exported    2 usage or configuration    3 authentication
-  1 the output failed          4 the API refused           130 interrupted, 143 terminated";
+  1 the output failed          4 the API refused           5 the data is not complete
+  130 interrupted              143 terminated";
 
 #[cfg(test)]
 mod tests {

@@ -97,6 +97,10 @@ impl Failure {
                 (4, Some("the API was down at every attempt, or asks for a longer wait than --max-retry-after"))
             }
             _ if error.kind() == pager::ErrorKind::Config => (2, None),
+            _ if error.kind() == pager::ErrorKind::Incomplete => (
+                5,
+                Some("the API ended before all that it counts: run it again to go on there, or ask for another period"),
+            ),
             _ => (4, None),
         };
         Self { code, message: format!("{api_host}: {}", chain(error)), hint: hint.map(str::to_owned) }

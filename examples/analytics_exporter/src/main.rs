@@ -8,7 +8,7 @@ use analytics_exporter::{args::Args, config::Credentials, export, progress::Prog
 async fn main() -> ExitCode {
     let args = Args::read();
     let progress = Progress::new(args.quiet);
-    progress.install_log();
+    progress.install_log(args.log);
     let result = match Credentials::from_env() {
         Ok(credentials) => export::run(&args, credentials, progress.clone()).await,
         Err(failure) => Err(failure),

@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
+use crate::args::Log;
+
 /// Shows progress. Cheap to clone; clones show on the same line.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -38,12 +40,15 @@ impl Progress {
     }
 
     /// Logs to the standard error, above the bar. `RUST_LOG` says what; by default warnings.
-    pub fn install_log(&self) {
+    pub fn install_log(&self, form: Log) {
         let said = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|said| !said.trim().is_empty());
         let filter = said.and_then(|said| EnvFilter::try_new(said).ok()).unwrap_or_else(|| EnvFilter::new("warn"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(self.bar.clone()));
         // Only a test could have installed one before.
-        let _already = log.with_ansi(io::stderr().is_terminal()).try_init();
+        let _already = match form {
+            Log::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
+            Log::Json => log.json().try_init(),
+        };
     }
 
     /// `records` of `total`, if that is known.

@@ -57,6 +57,16 @@ async fn an_empty_rust_log_does_not_silence_warnings() {
 }
 
 #[tokio::test]
+async fn a_log_can_be_an_object_a_line() {
+    let api = Api::serve(|it| it.records(10)).await;
+    let outcome = Exporter::of(&api).args(["--page-size", "250", "--log", "json", "--quiet"]).exits(0).await;
+    let lines: Vec<Value> = outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 1, "{}", outcome.stderr);
+    assert_eq!(lines[0]["level"], "WARN");
+    assert!(lines[0]["fields"]["message"].as_str().unwrap().contains("--page-size 250 is taken as 100"));
+}
+
+#[tokio::test]
 async fn an_unknown_region_is_answered_with_those_that_exist() {
     let flag = Exporter::with_credentials().args(["--region", "mypurecloud.mars"]);
     let variable = Exporter::with_credentials().env("GENESYS_ENVIRONMENT", "mypurecloud.mars");
@@ -222,6 +232,7 @@ async fn help_shows_the_environment_and_the_exit_codes_and_no_values_of_either()
         "2 usage or configuration",
         "3 authentication",
         "4 the API",
+        "5 the data is not complete",
         "130 interrupted",
         "--connect-timeout",
         "--request-timeout",

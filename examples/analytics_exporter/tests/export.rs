@@ -131,6 +131,17 @@ async fn a_quiet_run_against_the_simulator_still_says_so() {
 }
 
 #[tokio::test]
+async fn an_api_that_ends_before_all_that_it_counts_is_told_by_the_exit_code() {
+    let url = canned(r#"{"totalHits":2}"#).await;
+    let issuer = Api::serve(|it| it).await;
+    let token_url = format!("{}/oauth/token", issuer.server.url(""));
+    let run = Exporter::with_credentials().args(["--api-url", &url, "--token-url", &token_url]);
+    let outcome = run.exits(5).await;
+    outcome.says(["the answers end after 0 of 2 items", "run it again to go on"]);
+    assert_eq!(outcome.summary()["complete"], false);
+}
+
+#[tokio::test]
 async fn from_and_to_part_the_records_without_gap_or_overlap() {
     let interval = "2026-03-01T00:00:00.000Z/2026-03-02T00:00:00.000Z";
     let api = Api::serve(|it| it.records(50).interval(interval).unwrap()).await;
