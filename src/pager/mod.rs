@@ -74,6 +74,7 @@ mod poll;
 mod position;
 mod query;
 mod read_ahead;
+mod request;
 mod rule;
 
 pub use self::{
