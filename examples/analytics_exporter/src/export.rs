@@ -40,7 +40,6 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
     let page_size = config::page_size(args);
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
-    // What a simulator of this process has is gone with it.
     let restart = args.restart || api.is_none();
     let api = match api {
         Some(api) => api,
@@ -56,7 +55,8 @@ pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> R
         result = export.pages(args) => result,
         Ok(signal) = told => Err(Failure::stopped(signal)),
     };
-    let result = export.finish(args, result);
+    // What a simulator of this process has is gone with it.
+    let result = export.finish(args, result, simulator.is_none());
     watch.abort();
     if let (Some(simulator), false) = (&simulator, args.quiet) {
         export.progress.say(&simulator.report());
@@ -146,7 +146,7 @@ impl Export {
         })
     }
 
-    fn finish(&mut self, args: &Args, result: Result<(), Failure>) -> Result<Summary, Failure> {
+    fn finish(&mut self, args: &Args, result: Result<(), Failure>, lasting: bool) -> Result<Summary, Failure> {
         let (tokens, retries, state) = (self.tokens.stats(), self.policy.stats(), self.output.state());
         let summary = Summary {
             complete: result.is_ok(),
@@ -165,7 +165,7 @@ impl Export {
             .as_ref()
             .map_or(Ok(()), |path| summary.save(path).map_err(|error| Failure::output(path, &error)));
         // What ended the run matters more than that nobody could be told.
-        let goes_on = self.output.can_go_on();
+        let goes_on = lasting && self.output.can_go_on();
         result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records, goes_on))
     }
 }
