@@ -19,7 +19,7 @@ const TO: [&str; 2] = ["--to", "2026-03-02T00:00:00Z"];
 
 /// Ten pages.
 async fn api() -> Api {
-    Api::serve(|it| it.records(100).interval(PERIOD).unwrap().latency(Duration::from_millis(30))).await
+    Api::serve(|it| it.records(100).interval(PERIOD).unwrap().latency(Duration::from_millis(60))).await
 }
 
 fn exporter(api: &Api) -> Exporter {
@@ -142,7 +142,8 @@ async fn an_output_or_a_checkpoint_that_somebody_changed_is_refused_with_words()
 
 #[tokio::test]
 async fn two_runs_do_not_write_the_same_output() {
-    let api = api().await;
+    let slow = Duration::from_millis(400);
+    let api = Api::serve(|it| it.records(100).interval(PERIOD).unwrap().latency(slow)).await;
     let mut first = exporter(&api).start();
     first.pages(&api, 2).await;
     let output = first.dir.path().join(OUTPUT);
