@@ -70,7 +70,8 @@ impl Guess {
             places.find(|(_, value)| value.is_some_and(is_it)).map(|(items, _)| *items)
         };
         // An API that leaves out an empty list still says that there are none.
-        let none = || said.counts.iter().any(|count| count.is_some_and(|count| count.get() == "0")).then_some(ITEMS[0]);
+        let is_none = |count: &Option<&RawValue>| count.is_some_and(|count| count.get() == "0");
+        let none = || said.counts.iter().take(TOTALS.len() + 1).any(is_none).then_some(ITEMS[0]);
         let items = at(is_list).or_else(|| at(|value| value.get() == "null")).or_else(none);
         let items = items.ok_or_else(|| broken(format!("the answer has a list at none of {}", ITEMS.join(", "))))?;
         Ok(Self { items, next: said.next(headers, query)? })
@@ -271,6 +272,7 @@ static KEYS: [Key; 7] = [
     Key { at: "/next", param: None, get: false, relative: true },
 ];
 const TOTALS: [&str; 4] = ["/totalHits", "/totalResults", "/total", "/totalRecords"];
+/// How much there is, then where the page stands, then whether there is more.
 const COUNTS: [&str; 9] =
     [TOTALS[0], TOTALS[1], TOTALS[2], TOTALS[3], "/pageCount", "/pageNumber", "/startIndex", "/hasMore", "/has_more"];
 

@@ -17,6 +17,7 @@ use super::{
     job::{ID, Plan, with_id},
     place::pointer_at,
     position::Position,
+    request::{absolute, not_absolute},
     rule::{Kind, Places, Rule},
 };
 use crate::{json::Pointer, origin::Origin, repeat::Repeat};
@@ -287,20 +288,6 @@ impl fmt::Debug for Query {
             .field("rule", &self.shape.rule)
             .finish_non_exhaustive()
     }
-}
-
-/// An http or https URL, without credentials.
-pub(super) fn absolute(url: &str) -> Result<Uri, Error> {
-    let uri: Uri = url.trim().parse().map_err(|_| not_absolute())?;
-    Origin::of(&uri).ok_or_else(not_absolute)?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(Error::config("the URL of a query must not carry a user name or password"));
-    }
-    Ok(uri)
-}
-
-fn not_absolute() -> Error {
-    Error::config("the URL of a query must be absolute, such as https://api.example.com/users")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
     position::Position,
     query::Query,
 };
-use crate::{encode::encode, repeat::Repeat};
+use crate::{encode::encode, origin::Origin, repeat::Repeat};
 
 // === impl Query ===
 
@@ -114,6 +114,20 @@ impl Query {
         }
         Ok(Some(body.to_string().into()))
     }
+}
+
+/// An http or https URL, without credentials.
+pub(super) fn absolute(url: &str) -> Result<Uri, Error> {
+    let uri: Uri = url.trim().parse().map_err(|_| not_absolute())?;
+    Origin::of(&uri).ok_or_else(not_absolute)?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(Error::config("the URL of a query must not carry a user name or password"));
+    }
+    Ok(uri)
+}
+
+pub(super) fn not_absolute() -> Error {
+    Error::config("the URL of a query must be absolute, such as https://api.example.com/users")
 }
 
 /// `uri` with the query parameter `name`, in place of any of that name; the others stay as they were written.

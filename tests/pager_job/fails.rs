@@ -128,6 +128,13 @@ async fn a_refusal_of_results_that_the_job_has_no_part_in_stays_what_it_is() {
         assert_eq!((error.kind(), error.status().map(|status| status.as_u16())), (ErrorKind::Status, Some(403)));
         assert_eq!(api.lines().last().unwrap(), "DELETE /j1");
     }
+    // Nor is it kept back by an API that does not say how it is with the job.
+    let done = Say::Page(r#"{"state":"FULFILLED"}"#);
+    let api = Api::new().says("GET /j1", [done, Say::Never]).says("GET /j1/results", [Say::Status(404, "")]);
+    let begun = Instant::now();
+    assert_eq!((failure(&api).await.kind(), Instant::now() - begun), (ErrorKind::Status, secs(30)));
+    assert_eq!(api.lines().last().unwrap(), "DELETE /j1");
+
     let api = Api::new().says("GET /j1/results", [Say::Status(503, "")]);
     assert_eq!(failure(&api).await.kind(), ErrorKind::Status);
     assert_eq!(api.count("GET /j1"), 2, "a server that is not well is not asked");

@@ -139,6 +139,7 @@ async fn what_cannot_be_guessed_is_an_error_that_says_what_to_do() {
         ),
         (get(), "<html>", "not the JSON it should be"),
         (get(), r#"{"users":[1],"pageCount":3,"pageNumber":1}"#, "a list at none of"),
+        (get(), r#"{"users":[1],"pageNumber":0,"pageCount":3}"#, "a list at none of"),
         (post(), r#"{"results":[1],"pageCount":5,"pageNumber":1}"#, "there are more pages"),
         (get(), r#"{"results":[1],"has_more":true}"#, "there are more pages"),
         (get(), r#"{"results":[1],"hasMore":"true"}"#, "there are more pages"),

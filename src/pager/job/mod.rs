@@ -15,7 +15,8 @@ use super::{
     error::{Error, ErrorKind},
     fingerprint::Fingerprint,
     place::pointer_at,
-    query::{Query, absolute},
+    query::Query,
+    request::absolute,
 };
 use crate::{encode::encode, json::Pointer};
 

@@ -25,7 +25,8 @@ use crate::{
         error::{Error, ErrorKind},
         exchange::exchange,
         limits::Limits,
-        query::{Query, absolute},
+        query::Query,
+        request::absolute,
     },
     repeat::Repeat,
     retry_after::retry_after,
@@ -101,11 +102,13 @@ where
         if !refused {
             return refusal;
         }
-        match self.state(id).await {
-            Ok((state, ..)) if !self.plan.has_failed(&state) => refusal,
-            Ok((state, message, _)) => failed(&state, message.as_deref()).because(refusal),
-            Err(error) if is_gone(&error) => gone().because(refusal),
-            Err(_) => refusal,
+        // The refusal is told in any case: what it is about must not keep it back for long.
+        match timeout(AFTERWARDS, self.state(id)).await {
+            Ok(Ok((state, message, _))) if self.plan.has_failed(&state) => {
+                failed(&state, message.as_deref()).because(refusal)
+            }
+            Ok(Err(error)) if is_gone(&error) => gone().because(refusal),
+            Ok(Ok(_) | Err(_)) | Err(_) => refusal,
         }
     }
 
@@ -223,11 +226,11 @@ where
     R::Error: Into<BoxError>,
 {
     let id = clean(&id, 100);
-    match timeout(DELETE_TIMEOUT, exchange(&mut service, request, &query, limits, MAX_BYTES)).await {
+    match timeout(AFTERWARDS, exchange(&mut service, request, &query, limits, MAX_BYTES)).await {
         Ok(Ok(_)) => debug!(job = %id, "job deleted"),
         Ok(Err(error)) if is_gone(&error) => debug!(job = %id, "the job was gone already"),
         Ok(Err(error)) => warn!(job = %id, %error, "the job was left behind"),
-        Err(_) => warn!(job = %id, timeout = ?DELETE_TIMEOUT, "the job was left behind"),
+        Err(_) => warn!(job = %id, timeout = ?AFTERWARDS, "the job was left behind"),
     }
 }
 
@@ -258,4 +261,5 @@ fn failed(state: &str, message: Option<&str>) -> Error {
 /// What is not a page of results.
 const MAX_BYTES: usize = 1024 * 1024;
 const LONGEST_NAME: usize = 1024;
-const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For whatever comes after the results.
+const AFTERWARDS: Duration = Duration::from_secs(30);
