@@ -59,15 +59,30 @@ async fn a_listing_without_an_end_is_found_out() {
 #[tokio::test(start_paused = true)]
 async fn cursors_of_a_listing_come_back_as_after() {
     let first = json!({
-        "entities": [{"id": "a"}], "cursors": {"after": "bmV4dA=="}, "selfUri": "/api/v2/externalcontacts/scan/contacts?limit=1",
-        "nextUri": "/api/v2/externalcontacts/scan/contacts?limit=1&cursor=bmV4dA%3D%3D",
+        "entities": [{"id": "a"}], "cursors": {"after": "bmV4dA=="}, "selfUri": "/api/v2/externalcontacts/import/jobs?pageSize=1",
+        "nextUri": "/api/v2/externalcontacts/import/jobs?pageSize=1&after=bmV4dA%3D%3D",
     });
     let last = json!({"entities": [{"id": "b"}], "cursors": {"before": "YQ=="}});
-    let query = genesys::cursor_listing(API, "api/v2/externalcontacts/scan/contacts?limit=1&dateAfter=7").unwrap();
+    let query = genesys::cursor_listing(API, "api/v2/externalcontacts/import/jobs?pageSize=1&dateAfter=7").unwrap();
     let (ids, sent) = all(query, [ok(first.to_string()), ok(last.to_string())]).await;
     assert_eq!(ids, ["a", "b"]);
-    let url = "/api/v2/externalcontacts/scan/contacts?limit=1&dateAfter=7";
+    let url = "/api/v2/externalcontacts/import/jobs?pageSize=1&dateAfter=7";
     assert_eq!(sent, [format!("GET {API}{url}"), format!("GET {API}{url}&after=bmV4dA%3D%3D")], "dateAfter stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cursors_of_a_scan_come_back_as_cursor() {
+    let first = json!({
+        "entities": [{"id": "a"}], "cursors": {"after": "bmV4dA=="}, "selfUri": "/api/v2/externalcontacts/scan/contacts?limit=10",
+        "nextUri": "/api/v2/externalcontacts/scan/contacts?limit=10&cursor=bmV4dA%3D%3D",
+    });
+    let second = json!({"entities": [{"id": "b"}], "cursors": {"after": "bGFzdA=="}});
+    let last = json!({"entities": [{"id": "c"}], "cursors": {}});
+    let query = genesys::scan(API, "api/v2/externalcontacts/scan/contacts?limit=10").unwrap();
+    let (ids, sent) = all(query, [first, second, last].map(|page| ok(page.to_string()))).await;
+    assert_eq!(ids, ["a", "b", "c"]);
+    let urls = ["", "&cursor=bmV4dA%3D%3D", "&cursor=bGFzdA%3D%3D"];
+    assert_eq!(sent, urls.map(|page| format!("GET {API}/api/v2/externalcontacts/scan/contacts?limit=10{page}")));
 }
 
 #[tokio::test(start_paused = true)]

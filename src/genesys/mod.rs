@@ -26,6 +26,7 @@
 //! | `conversations`, `cursor`, of a job | `?cursor=` | [`ConversationJob`] |
 //! | `entities`, `nextUri` | that URL | [`listing`] |
 //! | `entities`, `cursors.after` | `?after=` | [`cursor_listing`] |
+//! | the same, of a scan | `?cursor=` | [`scan`] |
 //! | `results`, `nextPage`, a token | GET with `?q64=` | [`search`] |
 //! | `Resources`, `totalResults` (SCIM) | `?startIndex=` | [`scim`] |
 //! | `results`, `nextPage`, a URL; `entities`, `next_page` (widely copied tutorials) | that URL; `?page_token=` | [`results`], [`entities`] |
@@ -53,7 +54,7 @@ pub use self::{
     job::ConversationJob,
     region::{Region, UnknownRegion},
     retry_hint::{RetryHintBody, RetryHintFuture, RetryHintLayer, RetryHintService},
-    styles::{cursor_listing, listing, scim, search},
+    styles::{cursor_listing, listing, scan, scim, search},
     tutorial::{entities, results},
     users::UserDetails,
 };

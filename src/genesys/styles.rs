@@ -14,13 +14,32 @@ pub fn listing(api: &str, path: &str) -> Result<Query, Error> {
     get(api, path, "/entities", Rule::next_url("/nextUri"))
 }
 
-/// A listing with cursors, such as `/api/v2/externalcontacts/scan/contacts`: `{"entities": […], "cursors": {"after": "…"}}`.
+/// A listing with cursors, such as `/api/v2/externalcontacts/import/jobs`: `{"entities": […], "cursors": {"after": "…"}}`,
+/// where the cursor is sent as `after`. Scans look the same, and take it as something else: [`scan`].
 ///
 /// # Errors
 ///
 /// If the API is not an absolute http or https URL.
 pub fn cursor_listing(api: &str, path: &str) -> Result<Query, Error> {
     get(api, path, "/entities", Rule::cursor("/cursors/after", Place::query("after")))
+}
+
+/// A scan, such as `/api/v2/externalcontacts/scan/contacts?limit=200`: `{"entities": […], "cursors": {"after": "…"}}`, where
+/// the cursor is sent as `cursor`.
+///
+/// ```
+/// use tower_oauth2::genesys::{self, Region};
+///
+/// let region: Region = "mypurecloud.ie".parse()?;
+/// let query = genesys::scan(&region.api_url(), "/api/v2/externalcontacts/scan/contacts?limit=200")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// If the API is not an absolute http or https URL.
+pub fn scan(api: &str, path: &str) -> Result<Query, Error> {
+    get(api, path, "/entities", Rule::cursor("/cursors/after", Place::query("cursor")))
 }
 
 /// A search, such as `/api/v2/users/search`: `{"results": […], "nextPage": "…"}`, where `nextPage` is a token that is
