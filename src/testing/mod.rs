@@ -38,6 +38,7 @@ mod issuer;
 mod reply;
 mod server;
 mod sync;
+mod target;
 
 pub use self::analytics::{
     Analytics, AnalyticsBuilder, AnalyticsService, AnalyticsStats, Fault, Faults, InvalidInterval, JobFate,

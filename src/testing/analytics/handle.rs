@@ -12,6 +12,7 @@ use super::jobs::{JobFate, Jobs};
 use super::limiter::Limiter;
 use super::record_text::{SIZE, push_record};
 use super::records::Records;
+use super::users::push_user;
 use super::{AnalyticsBuilder, AnalyticsService, AnalyticsStats, Fault, Faults};
 use crate::testing::Issuer;
 use crate::testing::sync::{Gauge, lock};
@@ -142,6 +143,13 @@ impl Analytics {
     pub fn record(&self, index: u64) -> String {
         let mut out = String::with_capacity(SIZE);
         push_record(&mut out, &self.inner.records, index);
+        out
+    }
+
+    /// The JSON text of a user, exactly as the listing has it, by its index from 0. No index is refused here either.
+    pub fn user(&self, index: u64) -> String {
+        let mut out = String::new();
+        push_user(&mut out, index);
         out
     }
 

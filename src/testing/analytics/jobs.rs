@@ -15,8 +15,9 @@ use super::interval::{Interval, time};
 use super::page_token::PageToken;
 use super::record_text::SIZE;
 use super::records::{LONGEST, Records};
-use super::route::{Reply, param};
+use super::route::Reply;
 use crate::testing::reply::quoted;
+use crate::testing::target::param;
 
 pub(super) const JOBS: &str = "/api/v2/analytics/conversations/details/jobs";
 const DEFAULT_PAGE_SIZE: u64 = 1_000;

@@ -53,12 +53,6 @@ fn query(inner: &Inner, head: &request::Parts, body: &[u8]) -> Result<Reply, Err
     }
 }
 
-/// The first query parameter of this name, decoded.
-pub(super) fn param(head: &request::Parts, name: &str) -> Option<String> {
-    let query = head.uri.query()?.as_bytes();
-    form_urlencoded::parse(query).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
 // === impl Reply ===
 
 impl Reply {

@@ -1,6 +1,5 @@
 //! The two shapes that tutorials show: `results` with a link, and `entities` with a token.
 
-use http::header::HOST;
 use http::request;
 use serde_json::Value;
 
@@ -10,8 +9,9 @@ use super::handle::Inner;
 use super::interval::Interval;
 use super::page_token::PageToken;
 use super::record_text::SIZE;
-use super::route::{DETAILS, Reply, param};
+use super::route::{DETAILS, Reply};
 use crate::testing::reply::quoted;
+use crate::testing::target::{base_url, param};
 
 const DEFAULT_SIZE: u64 = 25;
 
@@ -55,7 +55,7 @@ fn results_page(inner: &Inner, head: &request::Parts, at: PageToken) -> Reply {
     out.push_str(",\"nextPage\":");
     match next {
         Some(next) => {
-            let base = inner.config.absolute_links.then(|| base(head));
+            let base = inner.config.absolute_links.then(|| base_url(head));
             let base = base.unwrap_or_default();
             let link = format!("{base}{DETAILS}?pageToken={}", next.encode());
             out.push_str(&quoted(&link));
@@ -98,14 +98,4 @@ fn size(inner: &Inner, query: &Value) -> Result<u64, ErrorBody> {
             .ok_or_else(|| ErrorBody::bad_request("size must be a positive number."))?,
     };
     Ok(size.min(inner.config.max_page_size))
-}
-
-/// Where the request went to, as far as it tells.
-fn base(head: &request::Parts) -> String {
-    let scheme = head.uri.scheme_str().unwrap_or("http");
-    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    match head.uri.authority().map(http::uri::Authority::as_str).or(host) {
-        Some(host) => format!("{scheme}://{host}"),
-        None => String::new(),
-    }
 }

@@ -7,7 +7,8 @@ use http::request;
 use super::error_body::ErrorBody;
 use super::handle::Inner;
 use super::hash::{mix, uuid};
-use super::route::{Reply, USERS, param};
+use super::route::{Reply, USERS};
+use crate::testing::target::param;
 
 const DEFAULT_PAGE_SIZE: u64 = 25;
 
@@ -31,9 +32,7 @@ pub(super) fn list(inner: &Inner, head: &request::Parts) -> Result<Reply, ErrorB
         if index > first {
             out.push(',');
         }
-        // The records' agents have these ids.
-        let id = uuid(mix(7, index));
-        let _ = write!(out, r#"{{"id":"{id}","name":"Ägent {index}","selfUri":"{USERS}/{id}"}}"#);
+        push_user(&mut out, index);
     }
     let link = |page: u64| format!("{USERS}?pageSize={size}&pageNumber={page}");
     let _ = write!(
@@ -50,4 +49,11 @@ pub(super) fn list(inner: &Inner, head: &request::Parts) -> Result<Reply, ErrorB
     }
     let _ = write!(out, r#","lastUri":"{}","pageCount":{pages}}}"#, link(pages.max(1)));
     Ok(Reply::json(out))
+}
+
+/// Appends the user to `out`.
+pub(super) fn push_user(out: &mut String, index: u64) {
+    // The records' agents have these ids.
+    let id = uuid(mix(7, index));
+    let _ = write!(out, r#"{{"id":"{id}","name":"Ägent {index}","selfUri":"{USERS}/{id}"}}"#);
 }
