@@ -36,6 +36,7 @@ impl AnalyticsBuilder {
             config: Config {
                 max_page_size: 100,
                 users: 25,
+                contacts: 25,
                 latency: Duration::ZERO,
                 retry_after_as_date: false,
                 challenge: false,
@@ -73,14 +74,15 @@ impl AnalyticsBuilder {
         Ok(self)
     }
 
-    /// What the conversations and the faults are drawn from (42).
+    /// What the conversations, the external contacts and the faults are drawn from (42).
     pub fn seed(mut self, seed: u64) -> Self {
         self.records.seed = seed;
         self
     }
 
     /// The largest page (100 records, at least 1). A larger `paging.pageSize` is refused with 400; a larger `size` of
-    /// the tutorials' shapes, or `pageSize` of a user listing, is clamped.
+    /// the tutorials' shapes, or `pageSize` of a user listing, is clamped. Jobs and scans
+    /// have limits of their own.
     pub fn max_page_size(mut self, records: usize) -> Self {
         self.config.max_page_size = records.max(1) as u64;
         self
@@ -89,6 +91,12 @@ impl AnalyticsBuilder {
     /// How many users there are (25).
     pub fn users(mut self, users: u64) -> Self {
         self.config.users = users;
+        self
+    }
+
+    /// How many external contacts there are (25).
+    pub fn contacts(mut self, contacts: u64) -> Self {
+        self.config.contacts = contacts;
         self
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::contacts::push_contact;
 use super::hash::{mix, uuid};
 use super::jobs::{JobFate, Jobs};
 use super::limiter::Limiter;
@@ -27,6 +28,8 @@ use crate::testing::sync::{Gauge, lock};
 /// - `/api/v2/analytics/conversations/details/jobs`, the same as a job: POST, GET of its `state` and of its `results` by
 ///   `cursor`, DELETE; conversations with activity in the interval; and `jobs/availability`;
 /// - `GET /api/v2/users`, a listing with `pageSize`, `pageNumber` and a link `nextUri`;
+/// - `GET /api/v2/externalcontacts/scan/contacts`, with `limit` (10 to 200, or else 100) and `cursor`, where the next cursor
+///   is at `cursors.after`; in names there is what a spreadsheet takes for a formula;
 /// - `/echo`, which answers every method with the method, the path, and the length of the body.
 ///
 /// ```
@@ -71,6 +74,7 @@ pub(super) struct Inner {
 pub(super) struct Config {
     pub(super) max_page_size: u64,
     pub(super) users: u64,
+    pub(super) contacts: u64,
     pub(super) latency: Duration,
     pub(super) retry_after_as_date: bool,
     pub(super) challenge: bool,
@@ -150,6 +154,13 @@ impl Analytics {
     pub fn user(&self, index: u64) -> String {
         let mut out = String::new();
         push_user(&mut out, index);
+        out
+    }
+
+    /// The JSON text of an external contact, exactly as the scan has it, by its index from 0. No index is refused here either.
+    pub fn contact(&self, index: u64) -> String {
+        let mut out = String::new();
+        push_contact(&mut out, self.inner.records.seed, index);
         out
     }
 

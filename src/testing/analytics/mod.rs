@@ -1,6 +1,7 @@
 //! An API like Genesys Cloud's analytics, which wants a bearer token.
 
 mod builder;
+mod contacts;
 mod decide;
 mod details;
 mod error_body;

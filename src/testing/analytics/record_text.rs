@@ -128,11 +128,11 @@ fn push_id(out: &mut String, bits: u64) {
     out.push('"');
 }
 
-fn push_time(out: &mut String, before: &str, millis: i64) {
+pub(super) fn push_time(out: &mut String, before: &str, millis: i64) {
     let _ = write!(out, "{before}\"{:.3}\"", time(millis));
 }
 
-fn pick<const N: usize>(from: &[&'static str; N], bits: u64) -> &'static str {
+pub(super) fn pick<const N: usize>(from: &[&'static str; N], bits: u64) -> &'static str {
     from[usize::try_from(bits % N as u64).unwrap_or(0)]
 }
 

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{Method, StatusCode, request};
 use serde_json::Value;
 
+use super::contacts::CONTACTS;
 use super::error_body::ErrorBody;
 use super::handle::Inner;
 use super::jobs::{self, JOBS};
-use super::{details, tutorial, users};
+use super::{contacts, details, tutorial, users};
 use crate::testing::reply::quoted;
 
 pub(super) const DETAILS: &str = "/api/v2/analytics/conversations/details/query";
@@ -27,7 +28,8 @@ pub(super) fn route(inner: &Inner, head: &request::Parts, body: &[u8]) -> Result
         DETAILS if head.method == Method::POST => query(inner, head, body),
         DETAILS if head.method == Method::GET => tutorial::follow(inner, head),
         USERS if head.method == Method::GET => users::list(inner, head),
-        DETAILS | USERS => Err(ErrorBody::new(405, "method.not.allowed", "The method is not allowed here.")),
+        CONTACTS if head.method == Method::GET => contacts::scan(inner, head),
+        DETAILS | USERS | CONTACTS => Err(ErrorBody::new(405, "method.not.allowed", "The method is not allowed here.")),
         path if path.strip_prefix(JOBS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => {
             jobs::route(inner, head, body)
         }
