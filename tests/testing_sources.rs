@@ -8,20 +8,21 @@ mod analytics_shapes;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::ServiceExt;
 use tower_oauth2::{
-    genesys,
-    pager::{Error, Pager, Query, RawItem},
-    testing::{Analytics, AnalyticsBuilder, Issuer},
+    cxone, genesys,
+    pager::{Error, ErrorKind, Pager, Query, RawItem},
+    testing::{Analytics, AnalyticsBuilder, Fault, Issuer},
 };
 
 use analytics_shapes::{API, authorized};
 
 const PERIOD: &str = "2026-03-01T00:00:00.000Z/2026-03-02T00:00:00.000Z";
 const SCAN: &str = "/api/v2/externalcontacts/scan/contacts";
+const COMPLETED: &str = "/incontactapi/services/v30.0/contacts/completed";
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_has_every_contact_once_and_byte_for_byte() {
@@ -76,8 +77,122 @@ async fn a_listing_has_every_user_byte_for_byte() {
     assert_eq!(all(&analytics, query).await.unwrap(), expected);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_report_has_every_contact_once_and_byte_for_byte() {
+    let analytics = analytics(|it| it.records(53));
+    let expected: Vec<String> = (0..53).map(|index| analytics.cxone_contact(index)).collect();
+    for query in ["", "?top=10", "?top=53", "?updatedSince=2026-01-01T00:00:00Z&top=7", "?orderBy=contactStart%20asc"] {
+        let items = all(&analytics, report(query)).await.unwrap();
+        assert_eq!(items, expected, "{query}");
+    }
+    let mut newest_first = all(&analytics, report("?orderBy=contactId%20desc&top=20")).await.unwrap();
+    newest_first.reverse();
+    assert_eq!(newest_first, expected);
+    let stats = analytics.stats();
+    assert_eq!((stats.pages, stats.records), (1 + 6 + 1 + 8 + 1 + 3, 6 * 53));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_has_the_order_of_the_updates_if_it_is_asked_for() {
+    // So many that one begins before the one before it has ended.
+    let analytics = analytics(|it| it.records(500));
+    let expected: Vec<String> = (0..500).map(|index| analytics.cxone_contact(index)).collect();
+    let by_update = all(&analytics, report("?orderBy=lastUpdateTime&top=200")).await.unwrap();
+    assert!(by_update.iter().map(|item| text_at(item, "lastUpdateTime")).is_sorted());
+    let mut by_start = by_update.clone();
+    by_start.sort_unstable_by_key(|item| text_at(item, "contactStartDate"));
+    assert!(by_start == expected && by_update != expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_goes_on_at_absolute_links_which_keep_the_query() {
+    let analytics = analytics(|it| it.records(3));
+    let path = format!("{COMPLETED}?skip=0&orderBy=lastUpdateTime%20asc&fields=contactId,abandoned&top=2");
+    let (_, text) = get(&analytics, &path).await;
+    let page: Value = serde_json::from_str(&text).unwrap();
+    let link =
+        |skip| format!("{API}{COMPLETED}?orderBy=lastUpdateTime%20asc&fields=contactId,abandoned&skip={skip}&top=2");
+    assert_eq!(page["_links"], serde_json::json!({"self": link(0), "next": link(2)}));
+    assert_eq!((&page["totalRecords"], &page["businessUnitId"]), (&3.into(), &4_600_001.into()));
+    let first = page["completedContacts"][0].as_object().unwrap();
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["abandoned", "contactId"]);
+
+    let (_, text) = get(&analytics, link(2).strip_prefix(API).unwrap()).await;
+    let page: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(page["_links"], serde_json::json!({"self": link(2), "previous": link(0)}));
+    assert_eq!(page["completedContacts"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_takes_both_of_its_ends_for_included() {
+    let analytics = analytics(|it| it.records(9));
+    let contacts: Vec<String> = (0..9).map(|index| analytics.cxone_contact(index)).collect();
+    let start = |index: usize| text_at(&contacts[index], "contactStartDate");
+    let between = |from: &str, to: &str| report(&format!("?startDate={from}&endDate={to}"));
+
+    assert_eq!(all(&analytics, between(&start(2), &start(5))).await.unwrap(), contacts[2..=5]);
+    assert_eq!(all(&analytics, between(&start(5), &start(5))).await.unwrap(), contacts[5..=5]);
+    // So what begins at the boundary of two slices comes with both.
+    assert_eq!(all(&analytics, between(&start(5), &start(8))).await.unwrap(), contacts[5..=8]);
+    let from = all(&analytics, report(&format!("?startDate={}", start(7)))).await.unwrap();
+    assert_eq!(from, contacts[7..]);
+
+    let update = text_at(&contacts[4], "lastUpdateTime");
+    let since = all(&analytics, report(&format!("?updatedSince={update}"))).await.unwrap();
+    let later = contacts.iter().filter(|contact| text_at(contact, "lastUpdateTime") >= update);
+    assert_eq!(since, later.cloned().collect::<Vec<_>>());
+    assert!(since.contains(&contacts[4]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_of_nothing_has_no_content() {
+    let analytics = analytics(|it| it.records(9));
+    for query in [
+        "?startDate=2026-04-01T00:00:00Z&endDate=2026-04-02T00:00:00Z",
+        "?updatedSince=2026-04-01T00:00:00Z",
+        "?skip=9",
+    ] {
+        assert_eq!(get(&analytics, &format!("{COMPLETED}{query}")).await, (204, String::new()), "{query}");
+        assert!(all(&analytics, report(query)).await.unwrap().is_empty(), "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_refuses_in_a_header_what_it_does_not_take() {
+    let analytics = analytics(|it| it.records(9));
+    let cases = [
+        ("startDate=2026-03-01T00:00:00%2B00:00", "startDate"),
+        ("startDate=2026-03-01T00:00:00+00:00", "startDate"),
+        ("endDate=2026-03-01T01:00:00%2B01:00", "endDate"),
+        ("updatedSince=2026-03-01", "updatedSince"),
+        ("startDate=2026-03-02T00:00:00Z&endDate=2026-03-01T00:00:00Z", "startDate must not be after endDate"),
+        ("top=10001", "top"),
+        ("top=0", "top"),
+        ("skip=-1", "skip"),
+        ("orderBy=skillName", "orderBy"),
+        ("orderBy=contactId%20up", "orderBy"),
+        ("orderBy=contactId%20asc%20x", "orderBy"),
+    ];
+    for (query, says) in cases {
+        let error = all(&analytics, report(&format!("?{query}"))).await.unwrap_err();
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Status, Some(StatusCode::BAD_REQUEST)), "{query}");
+        let api = error.api().unwrap();
+        assert!(api.message.as_ref().unwrap().starts_with(says), "{query}: {api:?}");
+        assert!(api.correlation_id.is_some(), "{query}: {api:?}");
+        assert_eq!(get(&analytics, &format!("{COMPLETED}?{query}")).await, (400, String::new()), "{query}");
+    }
+    analytics.fail_next(Fault::Status(403));
+    let error = all(&analytics, report("")).await.unwrap_err();
+    assert_eq!(error.api().unwrap().message.as_deref(), Some("Unable to perform the requested action."));
+    assert_eq!(send(&analytics, Method::POST, COMPLETED, String::new()).await.0, 405);
+}
+
 fn analytics(build: impl FnOnce(AnalyticsBuilder) -> AnalyticsBuilder) -> Analytics {
     build(Analytics::builder(&Issuer::new()).interval(PERIOD).unwrap()).build()
+}
+
+fn report(query: &str) -> Query {
+    cxone::report(API, &format!("{COMPLETED}{query}"), "/completedContacts").unwrap()
 }
 
 async fn all(analytics: &Analytics, query: Query) -> Result<Vec<String>, Error> {
@@ -87,6 +202,10 @@ async fn all(analytics: &Analytics, query: Query) -> Result<Vec<String>, Error> 
 
 fn texts(items: &[RawItem]) -> Vec<String> {
     items.iter().map(|item| String::from_utf8(item.as_bytes().to_vec()).unwrap()).collect()
+}
+
+fn text_at(json: &str, name: &str) -> String {
+    serde_json::from_str::<Value>(json).unwrap()[name].as_str().unwrap().to_owned()
 }
 
 async fn get(analytics: &Analytics, path: &str) -> (u16, String) {

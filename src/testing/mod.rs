@@ -2,7 +2,8 @@
 //!
 //! - [`Issuer`] mints tokens, and rotates refresh tokens. It can be told to fail in many ways ([`Outage`]), to have the
 //!   manners of one server or another ([`Dialect`]), and to revoke what it minted.
-//! - [`Analytics`] is an API like Genesys Cloud's, with pages, a rate limit and faults ([`Fault`], [`Faults`]).
+//! - [`Analytics`] is an API like Genesys Cloud's and NICE CXone's, with pages, a rate limit and faults ([`Fault`],
+//!   [`Faults`]).
 //!
 //! Both are tower services, and both can be served on a socket ([`Server`]). Both count what they see. Their time is
 //! that of tokio, so that a test can pause it; only the dates in `Retry-After` and of the conversations are not.

@@ -81,8 +81,8 @@ impl AnalyticsBuilder {
     }
 
     /// The largest page (100 records, at least 1). A larger `paging.pageSize` is refused with 400; a larger `size` of
-    /// the tutorials' shapes, or `pageSize` of a user listing, is clamped. Jobs and scans
-    /// have limits of their own.
+    /// the tutorials' shapes, or `pageSize` of a user listing, is clamped. Jobs, scans and CXone's
+    /// reports have limits of their own.
     pub fn max_page_size(mut self, records: usize) -> Self {
         self.config.max_page_size = records.max(1) as u64;
         self
@@ -124,7 +124,7 @@ impl AnalyticsBuilder {
         self
     }
 
-    /// Whether the links to the next page are absolute (false).
+    /// Whether the tutorials' links to the next page are absolute (false). CXone's always are.
     pub fn absolute_links(mut self, absolute: bool) -> Self {
         self.config.absolute_links = absolute;
         self

@@ -1,6 +1,5 @@
 //! Errors as Genesys Cloud writes them.
 
-use bytes::Bytes;
 use http::StatusCode;
 
 use super::route::Reply;
@@ -48,6 +47,11 @@ impl ErrorBody {
             self.code,
             self.status.as_u16(),
         );
-        Reply { status: self.status, body: Bytes::from(json), records: None }
+        Reply { status: self.status, ..Reply::json(json) }
+    }
+
+    /// As CXone writes them: without a body.
+    pub(super) fn in_header(&self) -> Reply {
+        Reply { status: self.status, description: Some(self.message.clone()), ..Reply::json(String::new()) }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::contacts::push_contact;
+use super::cxone_contact::{self, Fields, SIZE as CXONE_SIZE};
 use super::hash::{mix, uuid};
 use super::jobs::{JobFate, Jobs};
 use super::limiter::Limiter;
@@ -30,6 +31,9 @@ use crate::testing::sync::{Gauge, lock};
 /// - `GET /api/v2/users`, a listing with `pageSize`, `pageNumber` and a link `nextUri`;
 /// - `GET /api/v2/externalcontacts/scan/contacts`, with `limit` (10 to 200, or else 100) and `cursor`, where the next cursor
 ///   is at `cursors.after`; in names there is what a spreadsheet takes for a formula;
+/// - `GET /incontactapi/services/v30.0/contacts/completed`, as NICE CXone has it: the same conversations by `startDate`,
+///   `endDate` (both included) and `updatedSince`, in an order by `orderBy`, with `skip` and `top` (10,000 at the most, and
+///   if it is not given), and absolute links; nothing is 204. Its errors are told in `icStatusDescription`;
 /// - `/echo`, which answers every method with the method, the path, and the length of the body.
 ///
 /// ```
@@ -161,6 +165,14 @@ impl Analytics {
     pub fn contact(&self, index: u64) -> String {
         let mut out = String::new();
         push_contact(&mut out, self.inner.records.seed, index);
+        out
+    }
+
+    /// The JSON text of a conversation as CXone's report has it, with all its fields, by the same index as
+    /// [`record`](Self::record). Its `contactId` is the index plus 900,000.
+    pub fn cxone_contact(&self, index: u64) -> String {
+        let mut out = String::with_capacity(CXONE_SIZE);
+        cxone_contact::push_contact(&mut out, &self.inner.records, index, &Fields::all());
         out
     }
 

@@ -2,6 +2,8 @@
 
 mod builder;
 mod contacts;
+mod cxone;
+mod cxone_contact;
 mod decide;
 mod details;
 mod error_body;

@@ -5,10 +5,11 @@ use http::{Method, StatusCode, request};
 use serde_json::Value;
 
 use super::contacts::CONTACTS;
+use super::cxone::COMPLETED;
 use super::error_body::ErrorBody;
 use super::handle::Inner;
 use super::jobs::{self, JOBS};
-use super::{contacts, details, tutorial, users};
+use super::{contacts, cxone, details, tutorial, users};
 use crate::testing::reply::quoted;
 
 pub(super) const DETAILS: &str = "/api/v2/analytics/conversations/details/query";
@@ -21,6 +22,8 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
     /// How many conversations it holds, if it is a page of them.
     pub(super) records: Option<u64>,
+    /// What the header `icStatusDescription` says.
+    pub(super) description: Option<String>,
 }
 
 pub(super) fn route(inner: &Inner, head: &request::Parts, body: &[u8]) -> Result<Reply, ErrorBody> {
@@ -29,7 +32,10 @@ pub(super) fn route(inner: &Inner, head: &request::Parts, body: &[u8]) -> Result
         DETAILS if head.method == Method::GET => tutorial::follow(inner, head),
         USERS if head.method == Method::GET => users::list(inner, head),
         CONTACTS if head.method == Method::GET => contacts::scan(inner, head),
-        DETAILS | USERS | CONTACTS => Err(ErrorBody::new(405, "method.not.allowed", "The method is not allowed here.")),
+        COMPLETED if head.method == Method::GET => cxone::completed(inner, head),
+        DETAILS | USERS | CONTACTS | COMPLETED => {
+            Err(ErrorBody::new(405, "method.not.allowed", "The method is not allowed here."))
+        }
         path if path.strip_prefix(JOBS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => {
             jobs::route(inner, head, body)
         }
@@ -59,7 +65,7 @@ fn query(inner: &Inner, head: &request::Parts, body: &[u8]) -> Result<Reply, Err
 
 impl Reply {
     pub(super) fn json(text: String) -> Self {
-        Self { status: StatusCode::OK, body: Bytes::from(text), records: None }
+        Self { status: StatusCode::OK, body: Bytes::from(text), records: None, description: None }
     }
 
     pub(super) fn page(text: String, records: u64) -> Self {

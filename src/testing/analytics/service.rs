@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Analytics;
+use super::cxone::is_cxone;
 use super::decide::{Cut, Decision, Verdict};
+use super::error_body::ErrorBody;
 use super::handle::Inner;
 use super::route::{Reply, route};
 use crate::testing::reply::{HTML, header, reply, whole_seconds};
@@ -77,18 +79,20 @@ impl Inner {
             tokio::time::sleep(self.config.latency).await;
         }
         let Decision { verdict, tally, correlation_id } = self.decide(&visit);
+        let cxone = is_cxone(head.uri.path());
+        let refuse = |error: ErrorBody| if cxone { error.in_header() } else { error.reply(&correlation_id) };
 
         let mut wait = None;
         let mut response = match verdict {
             Verdict::Serve(cut) => {
                 let served = route(self, &head, &body);
-                let served = served.unwrap_or_else(|error| error.reply(&correlation_id));
+                let served = served.unwrap_or_else(refuse);
                 self.count_page(&served, cut);
                 cut_off(served, cut)
             }
             Verdict::Refuse(error, after) => {
                 wait = after;
-                cut_off(error.reply(&correlation_id), Cut::Whole)
+                cut_off(refuse(error), Cut::Whole)
             }
             Verdict::Html => reply(StatusCode::OK, "text/html", HTML),
             Verdict::Empty => reply(StatusCode::OK, JSON, Bytes::new()),
@@ -102,7 +106,7 @@ impl Inner {
         let mut name = |name: &'static str, value: &str| {
             header(&mut response, HeaderName::from_static(name), value);
         };
-        name("inin-correlation-id", &correlation_id);
+        name(if cxone { "correlationid" } else { "inin-correlation-id" }, &correlation_id);
         if let Some(tally) = tally {
             name("inin-ratelimit-count", &tally.count.to_string());
             name("inin-ratelimit-allowed", &tally.allowed.to_string());
@@ -161,6 +165,9 @@ fn cut_off(served: Reply, cut: Cut) -> Response<Body> {
     let whole = served.body.len();
     let half = served.body.slice(..whole / 2);
     let mut response = reply(served.status, JSON, served.body);
+    if let Some(text) = &served.description {
+        header(&mut response, HeaderName::from_static("icstatusdescription"), text);
+    }
     // The length promises more than will come, so that a client can tell.
     match cut {
         Cut::Whole => return response,

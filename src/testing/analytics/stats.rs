@@ -12,7 +12,7 @@ pub struct AnalyticsStats {
     pub requests: u64,
     /// Responses by status code; a reset or a hang has none.
     pub by_status: BTreeMap<u16, u64>,
-    /// Pages of conversations answered whole, empty ones included.
+    /// Pages of conversations answered whole, empty ones and those of CXone's report included.
     pub pages: u64,
     /// Conversations in those pages.
     pub records: u64,
