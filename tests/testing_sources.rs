@@ -11,11 +11,15 @@ use futures_util::TryStreamExt;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_oauth2::{
-    cxone, genesys,
+    OAuthLayer, TokenCache, TokenSource,
+    client::HttpsClient,
+    cxone::{self, AccessKey, Tenant},
+    genesys,
+    grant::{Metadata, TokenRequest},
     pager::{Error, ErrorKind, Pager, Query, RawItem},
-    testing::{Analytics, AnalyticsBuilder, Fault, Issuer},
+    testing::{Analytics, AnalyticsBuilder, Fault, Issuer, TokenStatus},
 };
 
 use analytics_shapes::{API, authorized};
@@ -185,6 +189,60 @@ async fn a_report_refuses_in_a_header_what_it_does_not_take() {
     let error = all(&analytics, report("")).await.unwrap_err();
     assert_eq!(error.api().unwrap().message.as_deref(), Some("Unable to perform the requested action."));
     assert_eq!(send(&analytics, Method::POST, COMPLETED, String::new()).await.0, 405);
+}
+
+#[tokio::test]
+async fn an_access_key_gets_from_discovery_to_the_report() {
+    let issuer = Issuer::builder().access_key("KEYID====", "KEY+SECRET====").build();
+    let analytics = Analytics::builder(&issuer).interval(PERIOD).unwrap().records(53).build();
+    let server = analytics.serve_with_issuer().await.unwrap();
+    let http = HttpsClient::new().unwrap();
+
+    let metadata = Metadata::discover(http.clone(), server.url("")).await.unwrap();
+    let auth = metadata.client_secret("test-client", "test-secret").unwrap();
+    let key = AccessKey::new("KEYID====", "KEY+SECRET====");
+    let tokens = TokenCache::new(cxone::access_key_grant(http.clone(), &metadata, auth, key).unwrap());
+    let token = tokens.token().await.unwrap();
+    assert_eq!(issuer.check(token.secret()), TokenStatus::Valid);
+    let tenant = cxone::tenant_id(&token).unwrap();
+    let tenant = Tenant::discover(http.clone(), metadata.issuer(), &tenant).await.unwrap();
+    assert_eq!(tenant.api_url(), server.url(""));
+
+    let api =
+        ServiceBuilder::new().layer(OAuthLayer::for_origin(tenant.api_url(), tokens).unwrap()).service(http.clone());
+    let query = cxone::report(tenant.api_url(), &format!("{COMPLETED}?top=20"), "/completedContacts").unwrap();
+    let items: Vec<RawItem> = Pager::new(api, query).raw_items().try_collect().await.unwrap();
+    let expected: Vec<String> = (0..53).map(|index| analytics.cxone_contact(index)).collect();
+    assert_eq!(texts(&items), expected);
+    assert_eq!((issuer.stats().minted, analytics.stats().unauthorized), (1, 0));
+    assert_eq!(issuer.seen().last().unwrap().uri.path(), "/.well-known/cxone-configuration");
+
+    let stranger = Tenant::discover(http, metadata.issuer(), "somebody-else").await.unwrap_err();
+    assert!(!stranger.is_transient(), "{stranger}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_access_key_but_the_right_one_gets_a_token() {
+    let issuer = Issuer::builder().access_key("a", "1").access_key("b", "2").build();
+    let ask = |request: TokenRequest| async move { request.token(None).await.map(|token| token.secret().to_owned()) };
+    let with = |id: &str, secret: &str| {
+        let auth = tower_oauth2::grant::ClientAuth::basic("test-client", "test-secret");
+        let key = AccessKey::new(id, secret.to_owned());
+        cxone::access_key_grant(issuer.service(), "https://cxone.niceincontact.com/auth/token", auth, key).unwrap()
+    };
+    let (first, second) = (ask(with("a", "1")).await.unwrap(), ask(with("b", "2")).await.unwrap());
+    assert_ne!(first, second);
+    for (id, secret) in [("a", "2"), ("c", "1")] {
+        let error = ask(with(id, secret)).await.unwrap_err();
+        assert!(error.to_string().contains("invalid_grant"), "{error}");
+    }
+    assert_eq!((issuer.stats().minted, issuer.stats().refused), (2, 2));
+    assert_eq!(issuer.check(&issuer.mint()), TokenStatus::Valid);
+
+    // Where requests go to is the issuer, in process as well.
+    let metadata = Metadata::discover(issuer.service(), cxone::ISSUER).await.unwrap();
+    assert_eq!(metadata.field::<String>("token_endpoint").unwrap(), "https://cxone.niceincontact.com/auth/token");
+    assert!(Metadata::discover(Issuer::new().service(), cxone::ISSUER).await.is_err());
 }
 
 fn analytics(build: impl FnOnce(AnalyticsBuilder) -> AnalyticsBuilder) -> Analytics {

@@ -97,7 +97,8 @@ impl Analytics {
         Server::start(addr, self.service()).await
     }
 
-    /// Serves the API and, at `/oauth/token`, its issuer, at a free port of 127.0.0.1.
+    /// Serves the API and, at `/oauth/token`, `/auth/token` and below `/.well-known/`, its issuer, at a free port of
+    /// 127.0.0.1.
     ///
     /// # Errors
     ///

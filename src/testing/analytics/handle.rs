@@ -126,7 +126,7 @@ impl Analytics {
         AnalyticsService::new(self.clone(), None)
     }
 
-    /// The API as a tower service which sends `/oauth/token` to the issuer.
+    /// The API as a tower service which sends `/oauth/token`, `/auth/token` and what is below `/.well-known/` to the issuer.
     pub fn service_with_issuer(&self) -> AnalyticsService {
         AnalyticsService::new(self.clone(), Some(self.inner.issuer.service()))
     }

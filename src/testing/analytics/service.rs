@@ -57,7 +57,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        if let (Some(issuer), "/oauth/token") = (&mut self.issuer, request.uri().path()) {
+        if let (Some(issuer), true) = (&mut self.issuer, is_for_issuer(request.uri().path())) {
             return issuer.call(request);
         }
         let inner = Arc::clone(&self.analytics.inner);
@@ -145,6 +145,10 @@ impl Inner {
             self.issuer.revoke_all();
         }
     }
+}
+
+fn is_for_issuer(path: &str) -> bool {
+    matches!(path, "/oauth/token" | "/auth/token") || path.starts_with("/.well-known/")
 }
 
 /// The value of the header, and the time it stands for.

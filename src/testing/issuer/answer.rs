@@ -72,6 +72,9 @@ pub(super) fn answer(
     }
     let granted = match grant {
         "client_credentials" => Granted::access(state.mint(&client, None, Instant::now())),
+        "password" if !state.settings.access_keys.is_empty() => {
+            password(state, &client, param("username"), param("password"))?
+        }
         "refresh_token" => refresh(state, &client, param("refresh_token"))?,
         "urn:ietf:params:oauth:grant-type:token-exchange" => {
             exchange(state, &client, param("subject_token"), param("subject_token_type"))?
@@ -86,6 +89,22 @@ pub(super) fn success(dialect: Dialect, json: impl Into<Bytes>) -> Response<Body
     header(&mut response, CACHE_CONTROL, "no-store");
     header(&mut response, PRAGMA, "no-cache");
     response
+}
+
+/// RFC 6749, section 4.3, with an access key for a user.
+fn password(
+    state: &mut State,
+    client: &Arc<str>,
+    username: Option<&str>,
+    password: Option<&str>,
+) -> Result<Granted, Refusal> {
+    let (Some(username), Some(password)) = (username, password) else {
+        return Err(Refusal::new(Why::Request, "username or password is missing"));
+    };
+    if !state.settings.access_keys.iter().any(|(id, secret)| id == username && secret == password) {
+        return Err(Refusal::new(Why::NoGrant, "the access key is not valid"));
+    }
+    Ok(Granted::access(state.mint(client, None, Instant::now())))
 }
 
 /// RFC 6749, section 6.

@@ -22,6 +22,7 @@ impl IssuerBuilder {
         Self {
             settings: Settings {
                 clients: vec![("test-client".into(), "test-secret".to_owned())],
+                access_keys: Vec::new(),
                 lifetime: Duration::from_secs(3600),
                 expires_in: ExpiresIn::Lifetime,
                 token_type: "Bearer".to_owned(),
@@ -46,6 +47,17 @@ impl IssuerBuilder {
             self.settings.clients.clear();
         }
         self.settings.clients.push((id.into(), secret.to_owned()));
+        self
+    }
+
+    /// Takes the id and the secret of an access key as `username` and `password` of the password grant (by default that grant
+    /// is not known), and does the rest as CXone's authorization server does it: tokens have the form of a JWT with a
+    /// `tenantId`, `/.well-known/cxone-configuration` answers for that tenant, and where no [`metadata`](Self::metadata) is
+    /// set, `/.well-known/openid-configuration` names `/auth/token`. Issuer and API are both where a request for these
+    /// documents went to, as it is with [`Analytics::serve_with_issuer`](crate::testing::Analytics::serve_with_issuer).
+    /// Further calls add.
+    pub fn access_key(mut self, id: &str, secret: &str) -> Self {
+        self.settings.access_keys.push((id.to_owned(), secret.to_owned()));
         self
     }
 
@@ -126,7 +138,8 @@ impl IssuerBuilder {
     }
 
     /// Serves its metadata as this issuer, an absolute URL, with the token endpoint at `/oauth/token` below it (by default
-    /// it serves none): below `/.well-known/oauth-authorization-server` and as `/.well-known/openid-configuration`.
+    /// it serves none, unless it takes an [`access_key`](Self::access_key)): below `/.well-known/oauth-authorization-server`
+    /// and as `/.well-known/openid-configuration`.
     pub fn metadata(mut self, issuer: &str) -> Self {
         self.settings.published = Some(Published { issuer: issuer.to_owned(), fields: Vec::new() });
         self

@@ -10,7 +10,7 @@ use super::state::{Settings, State};
 use super::{IssuerBuilder, IssuerService, IssuerStats, Outage, SeenTokenRequest, TokenStatus};
 use crate::testing::sync::{Gauge, lock};
 
-/// An OAuth 2.0 authorization server for client credentials, refresh tokens and token exchange.
+/// An OAuth 2.0 authorization server for client credentials, refresh tokens, token exchange and access keys.
 ///
 /// A clone is another handle of the same issuer. It authenticates clients by `client_secret_basic` and
 /// `client_secret_post`, and answers on every path.

@@ -1,4 +1,4 @@
-//! An OAuth 2.0 authorization server: client credentials, refresh tokens, token exchange.
+//! An OAuth 2.0 authorization server: client credentials, refresh tokens, token exchange, access keys.
 
 mod answer;
 mod builder;
@@ -13,6 +13,7 @@ mod service;
 mod state;
 mod stats;
 mod store;
+mod tenant;
 
 pub use self::builder::IssuerBuilder;
 pub use self::dialect::Dialect;

@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::answer::{Refusal, answer, success};
 use super::outage::{reset, suffer};
 use super::state::State;
-use super::{Dialect, Issuer, Outage, SeenTokenRequest};
+use super::{Dialect, Issuer, Outage, SeenTokenRequest, tenant};
 use crate::testing::reply::{header, reply};
 use crate::testing::{Body, BoxError};
 
@@ -79,10 +79,13 @@ fn work(state: &mut State, head: &request::Parts, form: &[(String, String)]) -> 
     if let Some(location) = state.settings.dialect.moved(&head.uri) {
         return Work::Moved(location);
     }
-    match &state.settings.published {
-        Some(published) if published.is_asked_for(&head.method, &head.uri) => Work::Json(published.document()),
-        _ => answer(state, &head.method, &head.headers, form).map_or_else(Work::Refusal, Work::Json),
-    }
+    let published = state.settings.published.clone().or_else(|| tenant::published(&state.settings, head));
+    let document = match published {
+        Some(published) if published.is_asked_for(&head.method, &head.uri) => Some(Ok(published.document())),
+        _ => tenant::configuration(&state.settings, head),
+    };
+    let answered = document.unwrap_or_else(|| answer(state, &head.method, &head.headers, form));
+    answered.map_or_else(Work::Refusal, Work::Json)
 }
 
 fn moved(location: &str) -> Response<Body> {

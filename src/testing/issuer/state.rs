@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::family::{Families, FamilyId};
 use super::metadata::Published;
 use super::store::Store;
-use super::{Dialect, IssuerStats, Outage, SeenTokenRequest};
+use super::{Dialect, IssuerStats, Outage, SeenTokenRequest, tenant};
 
 /// How many requests are remembered.
 const SEEN: usize = 1_000;
@@ -20,6 +20,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) clients: Vec<(Arc<str>, String)>,
+    pub(super) access_keys: Vec<(String, String)>,
     pub(super) lifetime: Duration,
     pub(super) expires_in: ExpiresIn,
     pub(super) token_type: String,
@@ -101,11 +102,16 @@ impl State {
             _ => None,
         };
         let again = again.filter(|_| self.settings.same_token_per_second);
-        let token = again.unwrap_or_else(|| self.random_token());
+        let token = again.unwrap_or_else(|| self.access_token());
         self.last = Some((second, Arc::clone(client), token.clone()));
         self.stats.minted += 1;
         self.store.insert(token.clone(), Arc::clone(client), family, self.expiry(now), now);
         token
+    }
+
+    fn access_token(&mut self) -> String {
+        let random = self.random_token();
+        if self.settings.access_keys.is_empty() { random } else { tenant::token(&random) }
     }
 
     pub(super) fn random_token(&mut self) -> String {
