@@ -1,140 +1,53 @@
 //! From what was said to what will be done: every mistake is found before anything is sent.
 
 use std::{
-    collections::VecDeque,
-    env, fmt, fs,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tower_oauth2::{genesys::Region, grant::ClientAuth, retry::RetryPolicy};
+use tower_oauth2::retry::RetryPolicy;
 
-use crate::{args::Args, disk::beside, failure::Failure, output::CHECKPOINT};
+use crate::{args::Args, failure::Failure, form::Form, output::Names, period::Period};
 
-/// Whom to ask, as whom.
-#[derive(Debug)]
-pub struct Api {
-    pub base_url: String,
-    pub token_url: String,
-    pub auth: ClientAuth,
-}
-
-/// The variables that say who asks.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    pub id: Option<String>,
-    pub secret: Option<String>,
-}
-
-/// What to ask for: from the first instant on, and before the second, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Period {
-    pub from: Timestamp,
-    pub to: Timestamp,
-}
-
-// === impl Credentials ===
-
-impl Credentials {
-    /// # Errors
-    ///
-    /// If one is there and cannot be read, which must not be taken for its not being there.
-    pub fn from_env() -> Result<Self, Failure> {
-        let read = |name| match env::var(name) {
-            Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
-            Err(env::VarError::NotPresent) => Ok(None),
-            Err(env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{name} is not valid UTF-8"))),
-        };
-        Ok(Self { id: read(CLIENT_ID)?, secret: read(CLIENT_SECRET)? })
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-// === impl Api ===
-
-impl Api {
-    /// `None` if nothing points to a real API: then the simulator is asked.
-    ///
-    /// # Errors
-    ///
-    /// If something does, and something else is missing or wrong.
-    pub fn resolve(args: &Args, credentials: Credentials) -> Result<Option<Self>, Failure> {
-        let somewhere = args.region.is_some() || args.api_url.is_some() || args.token_url.is_some();
-        let (id, secret) = match (credentials.id, credentials.secret) {
-            (Some(id), Some(secret)) => (id, secret),
-            (None, None) if !somewhere => return Ok(None),
-            (id, secret) => {
-                let missing = [(id.is_none(), CLIENT_ID), (secret.is_none(), CLIENT_SECRET)];
-                let names: Vec<_> = missing.iter().filter(|(missing, _)| *missing).map(|(_, name)| *name).collect();
-                let are = if names.len() > 1 { "are" } else { "is" };
-                return Err(Failure::usage(format!(
-                    "{} {are} missing in the environment (without credentials, and without a region or URL, the \
-                     simulator is used)",
-                    names.join(" and ")
-                )));
-            }
-        };
-        let (base_url, token_url) = urls(args)?;
-        Ok(Some(Self { base_url, token_url, auth: ClientAuth::basic(id, secret) }))
-    }
-}
-
-// === impl Period ===
-
-impl Period {
-    /// The last seven days, unless something else was said.
-    ///
-    /// # Errors
-    ///
-    /// If it ends before it begins.
-    pub fn resolve(args: &Args, now: Timestamp) -> Result<Self, Failure> {
-        let to = args.to.unwrap_or(now);
-        let from = match args.from {
-            Some(from) => from,
-            None => to.checked_sub(WEEK).map_err(|_| Failure::usage("--to is too far in the past"))?,
-        };
-        let (from, to) = (whole_millis(from), whole_millis(to));
-        if from >= to {
-            return Err(Failure::usage(format!("--from {from} is not before --to {to}")));
+/// What to ask for: the last seven days, unless something else was said; `None` for what is of no period.
+///
+/// # Errors
+///
+/// If it ends before it begins, or is said where there is none.
+pub fn period(args: &Args, now: Timestamp) -> Result<Option<Period>, Failure> {
+    let lookback = !args.lookback.is_zero();
+    if !args.source.has_period() {
+        let said = [
+            (args.from.is_some(), "--from"),
+            (args.to.is_some(), "--to"),
+            (args.shard.is_some(), "--shard"),
+            (lookback, "--lookback"),
+        ];
+        if let Some((_, flag)) = said.iter().find(|(said, _)| *said) {
+            let source = args.source.name();
+            return Err(Failure::usage(format!("{flag} is for what is of a period, and {source} is as it is now")));
         }
-        Ok(Self { from, to })
+        return Ok(None);
     }
-
-    /// Cut into parts that the API answers for, in their order.
-    pub fn parts(&self) -> VecDeque<Self> {
-        let mut parts = VecDeque::new();
-        let mut from = self.from;
-        while from < self.to {
-            let to = from.checked_add(LONGEST_PART).map_or(self.to, |to| to.min(self.to));
-            parts.push_back(Self { from, to });
-            from = to;
-        }
-        parts
+    if args.shard.is_some() && (args.from.is_none() || args.to.is_none()) {
+        return Err(Failure::usage("--shard needs --from and --to, so that all machines mean the same"));
     }
-
-    /// Its halves; `None` if it is no longer than a millisecond.
-    pub fn halves(&self) -> Option<[Self; 2]> {
-        let middle = (self.from.as_millisecond() + self.to.as_millisecond()).div_euclid(2);
-        let middle = Timestamp::from_millisecond(middle).ok().filter(|middle| self.from < *middle)?;
-        Some([Self { to: middle, ..*self }, Self { from: middle, ..*self }])
+    if lookback && args.from.is_some() {
+        return Err(Failure::usage("--lookback goes back from where the last run ended: leave --from out"));
     }
-
-    /// Start and end, to the millisecond, as Genesys Cloud writes them.
-    pub fn bounds(&self) -> [String; 2] {
-        [self.from, self.to].map(|at| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+    let to = args.to.unwrap_or(now);
+    let from = match args.from {
+        Some(from) => from,
+        None => to.checked_sub(WEEK).map_err(|_| Failure::usage("--to is too far in the past"))?,
+    };
+    let period = Period::new(from, to);
+    if period.is_empty() {
+        return Err(Failure::usage(format!("--from {} is not before --to {}", period.from, period.to)));
     }
-}
-
-fn whole_millis(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+    Ok(Some(period))
 }
 
 /// Refuses to write over what is written or read elsewhere.
@@ -142,15 +55,20 @@ fn whole_millis(at: Timestamp) -> Timestamp {
 /// # Errors
 ///
 /// If two of the files of a run are the same.
-pub fn check_files(args: &Args) -> Result<(), Failure> {
-    let checkpoint = beside(&args.output, CHECKPOINT);
+pub fn check_files(args: &Args, form: &Form) -> Result<(), Failure> {
+    let output = args.output();
+    let names = Names::new(&output, form);
+    let [checkpoint, written, lock] = [names.checkpoint(), names.written(1), names.lock()];
+    let others = [(&written, "the first file of --output"), (&lock, "the lock of --output")];
+    let others = others.into_iter().filter(|(path, _)| **path != output).map(|(path, what)| (what, Some(path)));
     let files = [
-        ("--output", Some(&args.output)),
+        ("--output", Some(&output)),
         ("the checkpoint of --output", Some(&checkpoint)),
         ("--summary", args.summary.as_ref()),
         ("--query", args.query.as_ref()),
     ];
-    let files: Vec<_> = files.into_iter().filter_map(|(flag, path)| Some((flag, resolve(path?)))).collect();
+    let files: Vec<_> =
+        files.into_iter().chain(others).filter_map(|(flag, path)| Some((flag, resolve(path?)))).collect();
     for (index, (flag, path)) in files.iter().enumerate() {
         if let Some((other, _)) = files.iter().take(index).find(|(_, other)| other == path) {
             return Err(Failure::usage(format!("{flag} and {other} are the same file")));
@@ -176,6 +94,9 @@ fn resolve(path: &Path) -> PathBuf {
 /// If the file cannot be read, is not a JSON object, or says what flags say.
 pub fn filters(args: &Args) -> Result<Map<String, Value>, Failure> {
     let Some(path) = &args.query else { return Ok(Map::new()) };
+    if !args.source.has_filters() {
+        return Err(Failure::usage(format!("--query has filters, and {} takes none", args.source.name())));
+    }
     let unusable = |problem: String| Failure::usage(format!("--query {}: {problem}", path.display()));
     let text = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     match serde_json::from_slice(&text).map_err(|error| unusable(format!("not JSON: {error}")))? {
@@ -193,32 +114,14 @@ pub fn filters(args: &Args) -> Result<Map<String, Value>, Failure> {
 
 /// The page size the API takes, with a warning where that is not the one asked for.
 pub fn page_size(args: &Args) -> u32 {
-    let most = tower_oauth2::genesys::ConversationDetails::MAX_PAGE_SIZE;
-    if args.page_size > most {
-        tracing::warn!(
-            "the API takes {most} conversations a page at the most: --page-size {} is taken as {most}",
-            args.page_size
-        );
+    let (least, most) = (args.source.smallest_page(), args.source.page_size());
+    let said = args.page_size.unwrap_or(most);
+    let taken = said.clamp(least, most);
+    if said != taken {
+        let noun = args.source.noun();
+        tracing::warn!("the API takes {least} to {most} {noun} a page: --page-size {said} is taken as {taken}");
     }
-    args.page_size.min(most)
-}
-
-fn urls(args: &Args) -> Result<(String, String), Failure> {
-    let region = |name: &String| name.parse::<Region>();
-    let named = args.region.as_ref().map(region).transpose().map_err(|error| Failure::usage(error.to_string()))?;
-    // A URL of a region's API says which region it is.
-    let known = named.or_else(|| args.api_url.as_ref().and_then(|url| region(url).ok()));
-    let base_url = args.api_url.clone().or_else(|| named.map(|region| region.api_url()));
-    let token_url = args.token_url.clone().or_else(|| known.map(|region| region.token_url()));
-    match (base_url, token_url) {
-        (Some(base_url), Some(token_url)) => Ok((base_url, token_url)),
-        (None, _) => Err(Failure::usage(
-            "where is the API? say --region or GENESYS_ENVIRONMENT, or --api-url or GENESYS_ENV_URL",
-        )),
-        (_, None) => {
-            Err(Failure::usage("--api-url is of no known region: say --token-url or GENESYS_TOKEN_URL as well"))
-        }
-    }
+    taken
 }
 
 /// How patiently to ask.
@@ -259,10 +162,6 @@ impl From<&Args> for Patience {
 
 const ATTEMPTS: u32 = 8;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
-const CLIENT_ID: &str = "GENESYS_CLIENT_ID";
-const CLIENT_SECRET: &str = "GENESYS_CLIENT_SECRET";
-/// The API does not answer for more.
-const LONGEST_PART: SignedDuration = SignedDuration::from_hours(31 * 24);
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[cfg(test)]
@@ -272,76 +171,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_said_is_the_simulator_and_half_of_it_is_a_mistake() {
-        assert!(resolve(&[], "", "").unwrap().is_none());
-        for (flags, id, secret, missing) in [
-            (&[][..], "id", "", "GENESYS_CLIENT_SECRET is missing"),
-            (&[], "", "secret", "GENESYS_CLIENT_ID is missing"),
-            (&["--region", "mypurecloud"], "", "", "GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET are missing"),
-            (&[], "id", "secret", "--region"),
-            (&["--region", "nowhere"], "id", "secret", "nowhere"),
-            (&["--api-url", "https://gateway.example"], "id", "secret", "--token-url"),
-        ] {
-            let failure = resolve(flags, id, secret).unwrap_err();
-            assert_eq!(failure.code(), 2);
-            assert!(failure.to_string().contains(missing), "{failure}");
-        }
-    }
-
-    #[test]
-    fn a_region_is_named_in_many_ways() {
-        for flags in [
-            &["--region", "mypurecloud.ie"][..],
-            &["--region", "eu-west-1"],
-            &["--api-url", "https://api.mypurecloud.ie"],
-        ] {
-            let api = resolve(flags, "id", "secret").unwrap().unwrap();
-            assert_eq!(api.base_url, "https://api.mypurecloud.ie");
-            assert_eq!(api.token_url, "https://login.mypurecloud.ie/oauth/token");
-            assert!(!format!("{api:?}").contains("secret\""));
-        }
-    }
-
-    #[test]
     fn a_period_is_the_last_seven_days_unless_said_otherwise() {
         let now = "2026-03-08T12:00:00.5Z".parse().unwrap();
-        let period = |flags: &[&str]| Period::resolve(&args(flags), now).map(|period| period.bounds().join("/"));
+        let resolve = |flags: &[&str]| period(&args(flags), now);
+        let period = |flags: &[&str]| resolve(flags).map(|period| period.unwrap().bounds().join("/"));
         assert_eq!(period(&[]).unwrap(), "2026-03-01T12:00:00.500Z/2026-03-08T12:00:00.500Z");
         assert_eq!(
             period(&["--from", "2026-03-07T00:00:00+01:00"]).unwrap(),
             "2026-03-06T23:00:00.000Z/2026-03-08T12:00:00.500Z"
         );
-        assert_eq!(period(&["--from", "2026-03-09T00:00:00Z"]).unwrap_err().code(), 2);
-    }
-
-    #[test]
-    fn a_period_is_cut_into_parts_without_gap_or_overlap() {
-        let period = |from: &str, to: &str| Period { from: from.parse().unwrap(), to: to.parse().unwrap() };
-        let year = period("2024-01-01T00:00:00.001Z", "2025-01-01T00:00:00Z");
-        let parts = year.parts();
-        assert_eq!(parts.len(), 12);
-        assert_eq!((parts[0].from, parts[11].to), (year.from, year.to));
-        assert!(parts.iter().zip(parts.iter().skip(1)).all(|(part, next)| part.to == next.from));
-        assert!(parts.iter().all(|part| part.to.duration_since(part.from) <= LONGEST_PART));
-        let month = period("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z");
-        assert_eq!(month.parts(), [month]);
-    }
-
-    #[test]
-    fn halves_meet_and_a_millisecond_has_none() {
-        let period = |from, to| {
-            let at = |millis| Timestamp::from_millisecond(millis).unwrap();
-            Period { from: at(from), to: at(to) }
-        };
-        assert_eq!(period(0, 1_000).halves(), Some([period(0, 500), period(500, 1_000)]));
-        assert_eq!(period(-3, 0).halves(), Some([period(-3, -2), period(-2, 0)]));
-        assert_eq!(period(7, 9).halves(), Some([period(7, 8), period(8, 9)]));
-        assert_eq!(period(7, 8).halves(), None);
+        assert_eq!(resolve(&["--source", "users"]).unwrap(), None);
+        let from = ["--from", "2026-03-01T00:00:00Z"];
+        for bad in [
+            &["--from", "2026-03-09T00:00:00Z"][..],
+            &["--source", "contacts", "--lookback", "1h"],
+            &[&["--source", "users"], &from[..]].concat(),
+            &[&["--shard", "1/2"], &from[..]].concat(),
+            &[&["--lookback", "1h"], &from[..]].concat(),
+        ] {
+            assert_eq!(resolve(bad).unwrap_err().code(), 2, "{bad:?}");
+        }
     }
 
     #[test]
     fn one_file_cannot_be_two_things() {
-        let check = |flags: &[&str]| check_files(&args(flags)).map_err(|failure| failure.to_string());
+        let check = |flags: &[&str]| check_files(&args(flags), &Form::default()).map_err(|failure| failure.to_string());
         assert_eq!(check(&["-o", "a", "--summary", "b", "--query", "c"]), Ok(()));
         assert!(check(&["-o", "a", "--summary", "a.checkpoint"]).unwrap_err().contains("checkpoint"));
         assert!(check(&["-o", "out", "--summary", "./out"]).unwrap_err().contains("--summary and --output"));
@@ -352,10 +206,5 @@ mod tests {
 
     fn args(flags: &[&str]) -> Args {
         Args::parse_from([&["analytics_exporter"], flags].concat())
-    }
-
-    fn resolve(flags: &[&str], id: &str, secret: &str) -> Result<Option<Api>, Failure> {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Api::resolve(&args(flags), Credentials { id: some(id), secret: some(secret) })
     }
 }

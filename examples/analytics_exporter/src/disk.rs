@@ -13,6 +13,7 @@ use fs4::{FileExt, TryLockError};
 /// A file system.
 pub trait Disk: fmt::Debug + Send + Sync {
     type File: DiskFile;
+    type Reader: io::Read;
 
     /// Opens a file, and makes it if it is not there. What is in it stays.
     ///
@@ -35,6 +36,27 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// If it cannot be read.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
 
+    /// What is in a file, from its beginning on.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is not there.
+    fn reader(&self, path: &Path) -> io::Result<Self::Reader>;
+
+    /// Whether there is such a file.
+    ///
+    /// # Errors
+    ///
+    /// If that is not known.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be done.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
     /// Puts `from` in the place of `to`, at once.
     ///
     /// # Errors
@@ -55,13 +77,27 @@ pub trait Disk: fmt::Debug + Send + Sync {
     ///
     /// If one step fails; then the file is what it was, or is `bytes`.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace_with(path, |file| file.write(bytes))
+    }
+
+    /// The same with what `write` writes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write`, and if one step fails; then the file is what it was, or has all of it.
+    fn replace_with<T, E: From<io::Error>>(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut Self::File) -> Result<T, E>,
+    ) -> Result<T, E> {
         let beside = beside(path, ".tmp");
         let mut file = self.create(&beside)?;
-        file.write(bytes)?;
+        let written = write(&mut file)?;
         file.sync()?;
         drop(file);
         self.rename(&beside, path)?;
-        self.sync_folder_of(path)
+        self.sync_folder_of(path)?;
+        Ok(written)
     }
 }
 
@@ -118,6 +154,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 impl Disk for RealDisk {
     type File = File;
+    type Reader = File;
 
     fn open(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(false).open(path)
@@ -132,6 +169,21 @@ impl Disk for RealDisk {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    fn reader(&self, path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -1,162 +1,299 @@
-//! The export: a stack of layers, a pager on it, a file.
+//! The export: a stack of layers, pagers on it, an output.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
 use jiff::Timestamp;
-use tokio::time::Instant;
-use tower::ServiceBuilder;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tower::{BoxError, Service, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
     OAuthLayer, TokenCache,
     client::HttpsClient,
-    grant::ClientCredentials,
-    retry::{RetryLayer, RetryPolicy},
+    genesys,
+    pager::{Pager, Query, Rule},
+    retry::{CooldownLayer, RetryLayer, RetryPolicy, cooldown::Pacing},
 };
 
 use crate::{
+    api::{Api, Environment, Found, TOKEN_TIMEOUT, host_of},
     args::Args,
     checkpoint::Subject,
-    config::{self, Api, Credentials, Patience, Period},
+    config::{self, Patience},
     disk::RealDisk,
-    failure::Failure,
-    output::{Output, Unusable},
-    progress::Progress,
-    pump::{Halt, Told, pump},
-    query,
+    failure::{Failure, Scene},
+    form::Form,
+    lane::{Common, Halt, Jobs},
+    output::{Opened, Output, Said, Unusable, is_stdout},
+    period::Period,
+    progress::{Counts, Progress},
+    pump::{Manner, pump},
     simulator::Simulator,
+    source::{Source, Vendor},
     stop,
     summary::Summary,
 };
 
-/// Exports what `args` ask for. What the summary says is also saved if the run fails.
+/// Exports what `args` ask for; what is to be said of it. What the summary says is also saved if the run fails.
 ///
 /// # Errors
 ///
 /// Whatever kept a record from being exported.
-pub async fn run(args: &Args, credentials: Credentials, progress: Progress) -> Result<Summary, Failure> {
-    let api = Api::resolve(args, credentials)?;
+pub async fn run(args: &Args, environment: Environment, progress: Progress) -> Result<String, Failure> {
+    let api = Api::resolve(args, environment)?;
     let filters = config::filters(args)?;
-    config::check_files(args)?;
+    let form = Form::resolve(args)?;
+    config::check_files(args, &form)?;
     let page_size = config::page_size(args);
+    let period = config::period(args, Timestamp::now())?;
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
     let restart = args.restart || api.is_none();
     let api = match api {
         Some(api) => api,
-        None => simulator.insert(Simulator::start(&progress).await?).api(),
+        None => simulator.insert(Simulator::start(args.source, &progress).await?).api(args.source.vendor()),
     };
-    let period = Period::resolve(args, Timestamp::now())?;
-    let subject = Subject { api: api.base_url.clone(), shape: args.shape, page_size, filters, period };
-    // A mistake in it is found before the output is touched.
-    drop(query::build(&subject, &period).map_err(|error| Failure::usage(error.to_string()))?);
-    let mut export = Export::new(args, &api, subject, restart, progress)?;
-    let (watch, told) = stop::watch(export.progress.clone());
-    let result = tokio::select! {
-        result = export.pages(args) => result,
-        Ok(signal) = told => Err(Failure::stopped(signal)),
+    let (watch, mut told) = stop::watch(progress.clone());
+    let begin = async {
+        let stack = Stack::new(args, api).await?;
+        let api = stack.base_url.clone();
+        let mut subject = Subject {
+            api,
+            source: args.source,
+            shape: args.shape,
+            page_size,
+            filters,
+            form,
+            shard: args.shard,
+            period,
+        };
+        // A mistake in it is found before the output is touched.
+        drop(subject.query(subject.period.as_ref(), true).map_err(|error| Failure::usage(error.to_string()))?);
+        if let Some(summary) = &args.summary {
+            // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
+            Summary::default().save(summary).map_err(|error| Failure::output(summary, &error))?;
+        }
+        if args.to.is_none() {
+            stack.trim(&mut subject).await?;
+        }
+        Ok::<_, Failure>((stack, subject))
+    };
+    let (stack, subject) = tokio::select! {
+        begun = begin => begun?,
+        Ok(signal) = &mut told => return Err(Failure::stopped(signal)),
+    };
+    let said = Said {
+        from: args.from.is_some(),
+        to: args.to.is_some(),
+        restart,
+        lookback: args.lookback,
+        at_once: args.concurrency,
+    };
+    let mut export = match Export::open(args, stack, subject, said, progress.clone())? {
+        Ok(export) => export,
+        Err(to) => {
+            watch.abort();
+            return Ok(format!("nothing new: {} has everything until {to}", args.output().display()));
+        }
+    };
+    let (stop, stopped) = watch::channel(false);
+    let result = {
+        let pages = export.pages(args, stopped);
+        tokio::pin!(pages);
+        tokio::select! {
+            result = &mut pages => result,
+            Ok(signal) = told => {
+                // The page in hand is finished, if it comes soon.
+                stop.send_replace(true);
+                match timeout(FINISH, pages).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(_)) | Err(_) => Err(Failure::stopped(signal)),
+                }
+            }
+        }
     };
     // What a simulator of this process has is gone with it.
     let result = export.finish(args, result, simulator.is_none());
     watch.abort();
     if let (Some(simulator), false) = (&simulator, args.quiet) {
-        export.progress.say(&simulator.report());
+        progress.say(&simulator.report());
     }
-    result
+    result.map(|summary| summary.line(&export.path))
+}
+
+/// What requests go through.
+struct Stack {
+    source: Source,
+    base_url: String,
+    token_url: String,
+    tokens: TokenCache,
+    policy: RetryPolicy,
+    cooldown: CooldownLayer,
+    oauth: OAuthLayer,
+    http: HttpsClient,
+    patience: Patience,
+}
+
+// === impl Stack ===
+
+impl Stack {
+    async fn new(args: &Args, api: Api) -> Result<Self, Failure> {
+        let patience = Patience::from(args);
+        let http = HttpsClient::builder();
+        let http = http.connect_timeout(patience.connect).response_timeout(patience.request).build()?;
+        let Found { base_url, token_url, tokens } = api.find(args, http.clone()).await?;
+        let oauth = OAuthLayer::for_origin(&base_url, tokens.clone())?.acquire_timeout(2 * TOKEN_TIMEOUT);
+        let cooldown = CooldownLayer::new().max_wait(patience.max_retry_after);
+        let cooldown = match args.source.vendor() {
+            Vendor::Genesys => cooldown.pace(Pacing::genesys().margin(Duration::ZERO)),
+            Vendor::Cxone => cooldown,
+        };
+        let policy = patience.policy();
+        Ok(Self { source: args.source, base_url, token_url, tokens, policy, cooldown, oauth, http, patience })
+    }
+
+    /// One token, one cool-down, whatever is asked for at once.
+    fn service(
+        &self,
+    ) -> impl Service<
+        Request<Full<Bytes>>,
+        Response = Response<impl Body<Data: Send, Error: Into<BoxError>> + Send + 'static + use<>>,
+        Error = BoxError,
+        Future: Send,
+    >
+    + Clone
+    + Send
+    + 'static
+    + use<> {
+        ServiceBuilder::new()
+            .layer(RetryLayer::new(self.policy.clone()))
+            .layer(self.cooldown.clone())
+            .layer(self.oauth.clone())
+            .layer(DecompressionLayer::new())
+            .service(self.http.clone())
+    }
+
+    fn failure(&self, halt: &Halt, output: &Path) -> Failure {
+        let (api_host, token_host) = (host_of(&self.base_url), host_of(&self.token_url));
+        Failure::of(halt, &Scene { source: self.source, api_host: &api_host, token_host: &token_host, output })
+    }
+}
+
+impl Stack {
+    /// Ends the period where there is no data yet, if the API says that: nobody asked for more.
+    async fn trim(&self, subject: &mut Subject) -> Result<(), Failure> {
+        let (Source::Job, Some(period)) = (self.source, &mut subject.period) else { return Ok(()) };
+        let failure = |halt| self.failure(&halt, Path::new(""));
+        let url = format!("{}{AVAILABILITY}", self.base_url.trim_end_matches('/'));
+        let query = Query::get(url, "/none", Rule::single()).map_err(|error| failure(Halt::Api(error)))?;
+        let query = query.explain_errors(genesys::explain);
+        let answer = Pager::new(self.service(), query).next().await;
+        let answer = answer.transpose().map_err(|error| failure(Halt::Api(error)))?;
+        let until: Option<Timestamp> = answer.and_then(|answer| answer.field("/dataAvailabilityDate"));
+        if let Some(until) = until.filter(|until| *until < period.to) {
+            tracing::info!(%until, "the API has data until then");
+            *period = Period::new(period.from, until);
+            if period.is_empty() {
+                return Err(failure(Halt::Incomplete(format!("there is data until {until} only"))));
+            }
+        }
+        Ok(())
+    }
+
+    fn counts(&self) -> impl Fn() -> Counts + Send + 'static + use<> {
+        let (tokens, policy, cooldown) = (self.tokens.clone(), self.policy.clone(), self.cooldown.clone());
+        move || Counts { tokens: tokens.stats().minted, waits: policy.stats().retries + cooldown.stats().waited }
+    }
 }
 
 struct Export {
-    api_host: String,
-    token_host: String,
-    tokens: TokenCache,
-    policy: RetryPolicy,
-    http: HttpsClient,
-    oauth: OAuthLayer,
+    stack: Stack,
+    path: PathBuf,
     output: Output<RealDisk>,
+    common: Arc<Common>,
     progress: Progress,
-    /// Pages asked for again because their body was broken.
-    repeats: u64,
     started: Instant,
 }
 
 // === impl Export ===
 
 impl Export {
-    /// Touches the output only when nothing else is left that could be wrong here.
-    fn new(args: &Args, api: &Api, subject: Subject, restart: bool, progress: Progress) -> Result<Self, Failure> {
-        let patience = Patience::from(args);
-        let http = HttpsClient::builder();
-        let http = http.connect_timeout(patience.connect).response_timeout(patience.request).build()?;
-        let mut grant = ClientCredentials::new(http.clone(), &api.token_url, api.auth.clone())?;
-        if let Some(scope) = &args.scope {
-            grant = grant.scope(scope);
-        }
-        // A login server that is restarted is waited for, for some seconds.
-        let grant = grant.attempts(5).timeout(TOKEN_TIMEOUT);
-        // One request at a time cannot make a storm of 401s: each is replayed, and the first that stays one ends the run.
-        let tokens =
-            TokenCache::builder(grant).fetch_timeout(2 * TOKEN_TIMEOUT).flap_interval(Duration::from_millis(100));
-        let tokens = tokens.build();
-        let oauth = OAuthLayer::for_origin(&api.base_url, tokens.clone())?.acquire_timeout(2 * TOKEN_TIMEOUT);
-        if let Some(path) = &args.summary {
-            // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
-            Summary::default().save(path).map_err(|error| Failure::output(path, &error))?;
-        }
+    /// Touches the output only when nothing else is left that could be wrong here. With an instant in place of an export
+    /// there is nothing new since then.
+    fn open(
+        args: &Args,
+        stack: Stack,
+        subject: Subject,
+        said: Said,
+        progress: Progress,
+    ) -> Result<Result<Self, Timestamp>, Failure> {
+        let path = args.output();
         let unusable = |unusable| match unusable {
-            Unusable::Io(error) => Failure::output(&args.output, &error),
+            Unusable::Io(error) => Failure::output(&path, &error),
             Unusable::Refused(problem) => Failure::usage(problem),
         };
-        let output = if args.output == Path::new("-") {
-            Output::stdout(subject)
+        let output = if is_stdout(&path) {
+            Output::stdout(subject, said.at_once).map_err(unusable)?
         } else {
-            Output::open(RealDisk, &args.output, subject, args.said(), restart)
+            match Output::open(RealDisk, &path, subject, said).map_err(unusable)? {
+                Opened::Output(output) => *output,
+                Opened::NothingNew(to) => return Ok(Err(to)),
+            }
         };
-        let output = output.map_err(unusable)?;
-        if output.found() > 0 && !args.quiet {
-            let at = output.state().records;
-            progress.say(&format!("going on after {at} conversations that are in {}", args.output.display()));
+        let (state, found, noun) = (output.state(), output.found().records, args.source.noun());
+        if found > 0 && !args.quiet {
+            let added = if state.is_fresh() { "adding to" } else { "going on after" };
+            progress.say(&format!("{added} {found} {noun} that are in {}", path.display()));
         }
-        Ok(Self {
-            api_host: host_of(&api.base_url),
-            token_host: host_of(&api.token_url),
-            tokens,
-            policy: patience.policy(),
-            http,
-            oauth,
-            output,
-            progress,
-            repeats: 0,
-            started: Instant::now(),
-        })
+        let common = Common {
+            subject: state.subject.clone(),
+            patience: stack.patience,
+            keep_jobs: output.can_go_on(),
+            repeats: AtomicU64::new(0),
+            jobs: Jobs::default(),
+        };
+        Ok(Ok(Self { stack, path, output, common: Arc::new(common), progress, started: Instant::now() }))
     }
 
-    /// Asks for page after page, and writes each before it asks for the next.
-    async fn pages(&mut self, args: &Args) -> Result<(), Failure> {
-        let stack = ServiceBuilder::new()
-            .layer(RetryLayer::new(self.policy.clone()))
-            .layer(self.oauth.clone())
-            .layer(DecompressionLayer::new())
-            .service(self.http.clone());
-        let Self { output, progress, repeats, .. } = self;
-        let tell = |told: Told| progress.show(told.records, told.total);
-        let pumped = pump(stack, &Patience::from(args), output, repeats, tell).await;
-        pumped.map_err(|halt| match halt {
-            Halt::Api(error) => Failure::of_pager(&error, &self.api_host, &self.token_host),
-            Halt::Output(error) => Failure::output(&args.output, &error),
-            Halt::TooDense(part) => Failure::too_dense(&part),
-        })
+    /// Asks for page after page, and writes each before it is known to be there.
+    async fn pages(&mut self, args: &Args, stop: watch::Receiver<bool>) -> Result<(), Failure> {
+        let manner = Manner { lanes: args.concurrency as usize, spool: args.spool.as_u64(), stop };
+        let Self { stack, output, common, progress, .. } = self;
+        let looks = progress.begin(args.source.noun(), output.found().records, stack.counts());
+        let pumped = pump(stack.service(), common, output, &manner, |told| progress.show(&told)).await;
+        looks.abort();
+        pumped.map_err(|halt| stack.failure(&halt, &self.path))
     }
 
     fn finish(&mut self, args: &Args, result: Result<(), Failure>, lasting: bool) -> Result<Summary, Failure> {
-        let (tokens, retries, state) = (self.tokens.stats(), self.policy.stats(), self.output.state());
+        let Self { stack, output, .. } = self;
+        let (mark, retries) = (output.state().mark, stack.policy.stats());
         let summary = Summary {
+            source: args.source,
             complete: result.is_ok(),
-            records: state.records,
-            records_before: self.output.found(),
-            pages: state.pages,
-            bytes: state.bytes,
-            tokens_minted: tokens.minted,
+            records: mark.records,
+            records_before: output.found().records,
+            pages: mark.pages,
+            bytes: mark.all_bytes,
+            files: if mark.bytes == 0 { mark.file.saturating_sub(1).max(1) } else { mark.file },
+            tokens_minted: stack.tokens.stats().minted,
             replays_401: retries.replays,
-            retries: retries.retries + self.repeats,
+            retries: retries.retries + self.common.repeats.load(Ordering::Relaxed),
+            held_back: stack.cooldown.stats().waited,
             elapsed: Instant::now().saturating_duration_since(self.started),
         };
         self.progress.clear();
@@ -165,14 +302,11 @@ impl Export {
             .as_ref()
             .map_or(Ok(()), |path| summary.save(path).map_err(|error| Failure::output(path, &error)));
         // What ended the run matters more than that nobody could be told.
-        let goes_on = lasting && self.output.can_go_on();
-        result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records, goes_on))
+        let (goes_on, noun) = (lasting && output.can_go_on(), args.source.noun());
+        result.and(saved).map(|()| summary).map_err(|failure| failure.after(summary.records, noun, goes_on))
     }
 }
 
-fn host_of(url: &str) -> String {
-    let uri: Option<http::Uri> = url.parse().ok();
-    uri.and_then(|uri| uri.authority().map(ToString::to_string)).unwrap_or_else(|| url.to_owned())
-}
-
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+const AVAILABILITY: &str = "/api/v2/analytics/conversations/details/jobs/availability";
+/// How long the page in hand may take when somebody wants the run to end.
+const FINISH: Duration = Duration::from_secs(1);

@@ -4,7 +4,20 @@ use std::{error::Error as StdError, fmt, io, path::Path};
 
 use tower_oauth2::{Error as TokenError, pager};
 
-use crate::{config::Period, stop::Signal};
+use crate::{
+    lane::Halt,
+    source::{Source, Vendor},
+    stop::Signal,
+};
+
+/// Of whom a failure is.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    pub source: Source,
+    pub api_host: &'a str,
+    pub token_host: &'a str,
+    pub output: &'a Path,
+}
 
 /// Why the run failed.
 #[derive(Debug)]
@@ -44,21 +57,45 @@ impl Failure {
 
     /// Says what was exported before it, and whether the next run goes on there.
     #[must_use]
-    pub fn after(mut self, records: u64, goes_on: bool) -> Self {
-        if records > 0 {
+    pub fn after(mut self, records: u64, noun: &str, goes_on: bool) -> Self {
+        if records > 0 && self.code != INCOMPLETE {
             let then = if goes_on { ": run it again with the same flags to go on" } else { "" };
-            self.message =
-                format!("{} (after {records} conversations; the output is not complete{then})", self.message);
+            self.message = format!("{} (after {records} {noun}; the output is not complete{then})", self.message);
         }
         self
     }
 
-    /// More conversations at one time than the API counts.
-    pub fn too_dense(part: &Period) -> Self {
-        let [from, to] = part.bounds();
-        let message =
-            format!("more than 100,000 conversations began between {from} and {to}, and the API counts no further");
-        Self { code: 4, message, hint: Some("ask for fewer, with filters in --query".into()) }
+    /// What stopped the records.
+    pub fn of(halt: &Halt, scene: &Scene<'_>) -> Self {
+        let noun = scene.source.noun();
+        match halt {
+            Halt::Api(error) => Self::of_pager(error, scene),
+            Halt::Output(error) => Self::output(scene.output, error),
+            Halt::Spool(error) => {
+                let message = format!("cannot keep what is ahead of its turn on the disk: {error}");
+                Self { code: 1, message, hint: Some("make room, or say a lower --concurrency".into()) }
+            }
+            Halt::Misfit(misfit) => Self {
+                code: 1,
+                message: format!("cannot write {}: {misfit}", scene.output.display()),
+                hint: Some("say other --fields, or --format ndjson".into()),
+            },
+            Halt::TooDense(part) => {
+                let [from, to] = part.bounds();
+                let message =
+                    format!("more than 100,000 {noun} began between {from} and {to}, and the API counts no further");
+                Self { code: 4, message, hint: Some("ask for fewer, with filters in --query".into()) }
+            }
+            Halt::Incomplete(problem) => Self {
+                code: INCOMPLETE,
+                message: format!("the output has all that the API has so far, and that is not everything: {problem}"),
+                hint: Some(
+                    "run it again with the same flags later: it asks for the period again, in place of this".into(),
+                ),
+            },
+            // Whoever stopped it says why.
+            Halt::Stopped => Self::stopped(Signal::Interrupt),
+        }
     }
 
     /// Whether there is nobody left to tell.
@@ -66,8 +103,17 @@ impl Failure {
         self.code == SIGPIPE
     }
 
-    fn authentication(error: &TokenError, token_host: &str) -> Self {
+    /// There is no token.
+    pub fn authentication(error: &TokenError, token_host: &str, vendor: Vendor) -> Self {
+        if error.is_config() {
+            return Self::usage(error.to_string());
+        }
         let hint = match error.oauth_code() {
+            Some("invalid_client" | "unauthorized_client" | "invalid_grant") if vendor == Vendor::Cxone => {
+                "check CXONE_CLIENT_ID and CXONE_CLIENT_SECRET, and that the access key is whole, with the ==== at its end, and \
+                 active"
+                    .to_owned()
+            }
             Some("invalid_client" | "unauthorized_client") => format!(
                 "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client is of the grant type Client \
                  Credentials and not disabled, and that it belongs to the region of {token_host}"
@@ -81,24 +127,21 @@ impl Failure {
         Self { code: 3, message: format!("no token: {}", chain(error)), hint: Some(hint) }
     }
 
-    /// What a pager failed with.
-    pub fn of_pager(error: &pager::Error, api_host: &str, token_host: &str) -> Self {
+    fn of_pager(error: &pager::Error, scene: &Scene<'_>) -> Self {
+        let Scene { source, api_host, token_host, .. } = scene;
         if let Some(token) = TokenError::find(error) {
-            if token.is_config() {
-                return Self::usage(token.to_string());
-            }
-            return Self::authentication(token, token_host);
+            return Self::authentication(token, token_host, source.vendor());
         }
         let (code, hint) = match error.status().map(|status| status.as_u16()) {
             Some(401) => (3, Some("the API refuses the tokens it is sent: are API and token URL of the same region?")),
-            Some(403) => (4, Some("give the client's role the permission analytics:conversationDetail:view")),
+            Some(403) => (4, Some(source.permission())),
             Some(429) => (4, Some("the API asks for a longer wait than --max-retry-after, or limits without end")),
             Some(503) => {
                 (4, Some("the API was down at every attempt, or asks for a longer wait than --max-retry-after"))
             }
             _ if error.kind() == pager::ErrorKind::Config => (2, None),
             _ if error.kind() == pager::ErrorKind::Incomplete => (
-                5,
+                INCOMPLETE,
                 Some("the API ended before all that it counts: run it again to go on there, or ask for another period"),
             ),
             _ => (4, None),
@@ -136,5 +179,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
+/// The data is not complete.
+const INCOMPLETE: u8 = 5;
 /// As a shell reports a process that a broken pipe ended.
 const SIGPIPE: u8 = 128 + 13;

@@ -1,22 +1,22 @@
-//! `analytics_exporter`: exports Genesys Cloud conversations to NDJSON.
+//! `analytics_exporter`: exports Genesys Cloud and NICE CXone analytics to files.
 
 use std::process::ExitCode;
 
-use analytics_exporter::{args::Args, config::Credentials, export, progress::Progress};
+use analytics_exporter::{api::Environment, args::Args, export, progress::Progress};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::read();
     let progress = Progress::new(args.quiet);
     progress.install_log(args.log);
-    let result = match Credentials::from_env() {
-        Ok(credentials) => export::run(&args, credentials, progress.clone()).await,
+    let result = match Environment::read() {
+        Ok(environment) => export::run(&args, environment, progress.clone()).await,
         Err(failure) => Err(failure),
     };
     match result {
-        Ok(summary) => {
+        Ok(said) => {
             if !args.quiet {
-                progress.say(&summary.line(&args.output));
+                progress.say(&said);
             }
             ExitCode::SUCCESS
         }

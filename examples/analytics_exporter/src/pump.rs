@@ -1,51 +1,56 @@
-//! From the API to the output: part after part, page after page, each written before the next is asked for.
+//! From the API to the output: part after part, page after page, several parts at once if wanted, in one order.
 
-use std::io;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::{runtime::Handle, runtime::RuntimeFlavor, task::block_in_place};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tower::{BoxError, Service};
-use tower_oauth2::pager::{self, Pager};
 
 use crate::{
-    args::Shape,
-    config::{Patience, Period},
+    blocking,
+    checkpoint::Checkpoint,
     disk::Disk,
+    lane::{Common, Event, Frame, Halt, Lane},
     output::Output,
-    query,
+    spool::{Limits, Spool},
 };
 
-/// Why the records do not flow any more.
+/// How it is pumped.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Parts at once.
+    pub lanes: usize,
+    /// What may wait on the disk, of each of them.
+    pub spool: u64,
+    /// Whether it is to end after the page in hand.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What is told of each page.
 #[derive(Debug)]
-pub enum Halt {
-    Api(pager::Error),
-    Output(io::Error),
-    /// So short a part has more records than the API counts.
-    TooDense(Period),
+pub struct Told<'a> {
+    pub state: &'a Checkpoint,
+    /// How many records the part in hand has, and has of them in the output.
+    pub part: Option<(u64, u64)>,
 }
 
-/// What is told of each page: all records so far, and how many the part in hand has in all if it is the only one.
-#[derive(Clone, Copy, Debug)]
-pub struct Told {
-    pub records: u64,
-    pub total: Option<u64>,
-}
-
-/// Exports what `output` still lacks. `repeats` counts the pages that were asked for again because their body was broken.
+/// Exports what `output` still lacks.
 ///
 /// # Errors
 ///
 /// Whatever kept a record from being exported. A later run goes on with the page that it was on.
 pub async fn pump<S, R, D>(
     service: S,
-    patience: &Patience,
+    common: &Arc<Common>,
     output: &mut Output<D>,
-    repeats: &mut u64,
-    mut tell: impl FnMut(Told),
+    manner: &Manner,
+    mut tell: impl FnMut(Told<'_>),
 ) -> Result<(), Halt>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
@@ -56,71 +61,180 @@ where
     R::Error: Into<BoxError>,
     D: Disk,
 {
-    while let Some(part) = output.state().parts.front().copied() {
-        let before = *repeats;
-        let subject = &output.state().subject;
-        let cuts = subject.shape == Shape::Details;
-        let only = output.state().parts.len() == 1 && part == subject.period;
-        let query = query::build(subject, &part).map_err(Halt::Api)?;
-        let pages = match output.state().continuation.clone() {
-            Some(continuation) => Pager::resume(service.clone(), query, continuation).map_err(Halt::Api)?,
-            None => Pager::new(service.clone(), query),
+    let mut feeds = Feeds { service, common, lanes: VecDeque::new(), manner };
+    let result = flow(&mut feeds, output, &mut tell).await;
+    feeds.close().await;
+    result?;
+    blocking(|| output.complete())
+}
+
+async fn flow<S, R, D>(
+    feeds: &mut Feeds<'_, S>,
+    output: &mut Output<D>,
+    tell: &mut impl FnMut(Told<'_>),
+) -> Result<(), Halt>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+    D: Disk,
+{
+    let mut stop = feeds.manner.stop.clone();
+    loop {
+        feeds.fill(output);
+        let Some((feed, parts)) = feeds.lanes.front_mut() else { return Ok(()) };
+        let jobs = feeds.common.jobs.changed.notified();
+        let frame = tokio::select! {
+            biased;
+            () = jobs => {
+                for (period, continuation) in feeds.common.jobs.take() {
+                    blocking(|| output.job(period, continuation)).map_err(Halt::Output)?;
+                }
+                continue;
+            }
+            frame = feed.next() => frame,
         };
-        let mut pages = pages.idle_timeout(patience.idle).body_timeout(patience.body());
-        loop {
-            let page = pages.next().await;
-            *repeats = before + pages.repeats();
-            match page {
-                // What the API does not count to its end is asked for in smaller parts, before anything of it is written.
-                Some(Ok(page)) if cuts && page.number() == 1 && page.total() > Some(MOST_RESULTS) => {
-                    halve(output, part)?;
-                    break;
+        let Some(frame) = frame else {
+            feeds.lanes.pop_front();
+            continue;
+        };
+        let Frame { event, lines } = frame?;
+        match event {
+            Event::Halved(halves) => {
+                *parts += 1;
+                blocking(|| output.halve(halves)).map_err(Halt::Output)?;
+            }
+            Event::Again => blocking(|| output.again()).map_err(Halt::Output)?,
+            Event::Ended => {
+                *parts -= 1;
+                blocking(|| output.end_part(None)).map_err(Halt::Output)?;
+            }
+            Event::Lacks(problem) => {
+                *parts -= 1;
+                blocking(|| output.end_part(Some(problem))).map_err(Halt::Output)?;
+            }
+            Event::Page { records, next, total } => {
+                if next.is_none() {
+                    *parts -= 1;
                 }
-                Some(Err(error)) if cuts && is_too_deep(&error) && output.state().continuation.is_none() => {
-                    halve(output, part)?;
-                    break;
-                }
-                Some(Err(error)) => return Err(Halt::Api(error)),
-                Some(Ok(page)) => {
-                    let next = pages.continuation();
-                    let ended = next.is_none();
-                    blocking(|| output.write(&page, next)).map_err(Halt::Output)?;
-                    tell(Told { records: output.state().records, total: page.total().filter(|_| only) });
-                    if ended {
-                        break;
-                    }
-                }
-                None => {
-                    blocking(|| output.end_part()).map_err(Halt::Output)?;
-                    break;
+                let done = next.as_ref().map(tower_oauth2::pager::Continuation::items);
+                blocking(|| output.page(&lines, records, next))?;
+                tell(Told { state: output.state(), part: total.zip(done) });
+            }
+        }
+        if *stop.borrow_and_update() {
+            return Err(Halt::Stopped);
+        }
+    }
+}
+
+/// The lanes under way, each with the number of parts it is still to bring, in the order of the parts.
+struct Feeds<'a, S> {
+    service: S,
+    common: &'a Arc<Common>,
+    lanes: VecDeque<(Feed<S>, usize)>,
+    manner: &'a Manner,
+}
+
+enum Feed<S> {
+    /// Asked for a page when that is wanted.
+    Here(Box<Lane<S>>),
+    /// Runs ahead of its turn.
+    Ahead(Arc<Spool>, Runner),
+}
+
+/// It stops when the sender is dropped.
+struct Runner {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl<S, R> Feeds<'_, S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    /// Begins as many parts as are wanted at once.
+    fn fill<D: Disk>(&mut self, output: &Output<D>) {
+        let mut begun: usize = self.lanes.iter().map(|(_, parts)| parts).sum();
+        while self.lanes.len() < self.manner.lanes {
+            let Some(part) = output.state().parts.get(begun) else { return };
+            let lane = Lane::new(self.service.clone(), Arc::clone(self.common), part.clone());
+            let feed = if self.manner.lanes == 1 {
+                Feed::Here(Box::new(lane))
+            } else {
+                let memory = MEMORY / self.manner.lanes;
+                let spool = Spool::new(Limits { memory, disk: self.manner.spool, folder: output.folder() });
+                ahead(lane, spool)
+            };
+            self.lanes.push_back((feed, 1));
+            begun += 1;
+        }
+    }
+
+    /// Ends what is under way, and waits until jobs that nobody goes on with are deleted.
+    async fn close(self) {
+        for (feed, _) in self.lanes {
+            match feed {
+                Feed::Here(lane) => lane.close().await,
+                Feed::Ahead(spool, runner) => {
+                    drop((runner.stop, spool));
+                    let _panicked = runner.task.await;
                 }
             }
         }
     }
-    blocking(|| output.complete()).map_err(Halt::Output)
 }
 
-fn halve<D: Disk>(output: &mut Output<D>, part: Period) -> Result<(), Halt> {
-    if output.halve_part() {
-        tracing::debug!(from = %part.from, to = %part.to, "asking for half of that");
-        Ok(())
-    } else {
-        Err(Halt::TooDense(part))
+impl<S, R> Feed<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    async fn next(&mut self) -> Option<Result<Frame, Halt>> {
+        match self {
+            Self::Here(lane) => lane.next().await,
+            Self::Ahead(spool, _) => spool.take().await,
+        }
     }
 }
 
-fn is_too_deep(error: &pager::Error) -> bool {
-    let message = error.api().and_then(|api| api.message.as_deref()).unwrap_or_default();
-    error.status().is_some_and(|status| status.as_u16() == 400) && message.contains("Pagination may not exceed")
+fn ahead<S, R>(mut lane: Lane<S>, spool: Spool) -> Feed<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    let spool = Arc::new(spool);
+    let (stop, stopped) = oneshot::channel();
+    let puts = Arc::clone(&spool);
+    let task = tokio::spawn(async move {
+        let run = async {
+            while let Some(frame) = lane.next().await {
+                puts.put(frame).await;
+            }
+        };
+        tokio::select! {
+            () = run => puts.end(),
+            _ = stopped => lane.close().await,
+        }
+    });
+    Feed::Ahead(spool, Runner { task, stop })
 }
 
-/// Tells the runtime that this thread waits for a disk.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => block_in_place(work),
-        _ => work(),
-    }
-}
-
-/// What the API counts to.
-const MOST_RESULTS: u64 = 100_000;
+/// What may wait in memory, of all parts together.
+const MEMORY: usize = 16 * 1024 * 1024;

@@ -8,7 +8,12 @@ use tower_oauth2::{
     testing::{Analytics, Faults, Issuer, Server},
 };
 
-use crate::{config::Api, failure::Failure, progress::Progress};
+use crate::{
+    api::{Api, Place, SignIn},
+    failure::Failure,
+    progress::Progress,
+    source::{Source, Vendor},
+};
 
 /// A simulator that runs in this process, on loopback.
 #[derive(Debug)]
@@ -20,26 +25,32 @@ pub struct Simulator {
 // === impl Simulator ===
 
 impl Simulator {
-    /// 20,000 conversations behind a token that lives two seconds, a rate limit of 50 requests a second, and one
+    /// 20,000 conversations, or whatever `source` has, behind a token that lives two seconds, a rate limit of 50 requests a second, and one
     /// response in a hundred broken.
     ///
     /// # Errors
     ///
     /// If there is no free port on loopback.
-    pub async fn start(progress: &Progress) -> Result<Self, Failure> {
-        let issuer = Issuer::builder().client(ID, SECRET).lifetime(Duration::from_secs(2)).build();
-        let analytics = Analytics::builder(&issuer)
+    pub async fn start(source: Source, progress: &Progress) -> Result<Self, Failure> {
+        let mut issuer = Issuer::builder().client(ID, SECRET).lifetime(Duration::from_secs(2));
+        if source.vendor() == Vendor::Cxone {
+            issuer = issuer.access_key(ACCESS_KEY[0], ACCESS_KEY[1]);
+        }
+        let analytics = Analytics::builder(&issuer.build())
             .records(RECORDS)
+            .users(RECORDS)
+            .contacts(RECORDS)
             .rate_limit(50, Duration::from_secs(1))
             .latency(Duration::from_millis(2))
             .faults(Faults::new().server_error(0.01).truncate(0.01))
             .build();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Self::serve(analytics, address).await?;
-        let url = simulator.server.url("");
+        let (url, count) = (simulator.server.url(""), RECORDS);
         // Said in a quiet run as well: a job that lost its credentials succeeds, with conversations that never were.
         progress.say(&format!(
-            "no credentials in the environment: exporting {RECORDS} conversations from a simulator on {url}"
+            "no credentials in the environment: exporting {count} {} from a simulator on {url}",
+            source.noun()
         ));
         Ok(simulator)
     }
@@ -56,11 +67,16 @@ impl Simulator {
     }
 
     /// How to reach it.
-    pub fn api(&self) -> Api {
-        Api {
-            base_url: self.server.url(""),
-            token_url: self.server.url("/oauth/token"),
-            auth: ClientAuth::basic(ID, SECRET),
+    pub fn api(&self, vendor: Vendor) -> Api {
+        let at = |path| Place::Known { base_url: self.server.url(""), token_url: self.server.url(path) };
+        match vendor {
+            Vendor::Genesys => {
+                Api { place: at("/oauth/token"), sign_in: SignIn::Client(ClientAuth::basic(ID, SECRET)) }
+            }
+            Vendor::Cxone => {
+                let (client, key) = ([ID, SECRET].map(Into::into), ACCESS_KEY.map(Into::into));
+                Api { place: at("/auth/token"), sign_in: SignIn::AccessKey { client, key } }
+            }
         }
     }
 
@@ -107,4 +123,6 @@ impl Simulator {
 pub const ID: &str = "simulator-client";
 /// Its secret, which is none.
 pub const SECRET: &str = "simulator-secret";
+/// An access key of a CXone user, as they look.
+pub const ACCESS_KEY: [&str; 2] = ["SIMULATORKEY====", "SIMULATORKEYSECRET===="];
 const RECORDS: u64 = 20_000;

@@ -28,7 +28,7 @@ async fn without_credentials_the_simulator_is_exported_whole_while_tokens_expire
     let members: HashSet<_> = summary.as_object().unwrap().keys().map(String::as_str).collect();
     let documented =
         ["complete", "records", "records_before", "pages", "bytes", "tokens_minted", "replays_401", "retries"];
-    assert_eq!(members, documented.into_iter().chain(["elapsed_s"]).collect());
+    assert_eq!(members, documented.into_iter().chain(["elapsed_s", "source", "files", "held_back"]).collect());
     assert_eq!(summary["complete"], true);
     assert_eq!(summary["records"], 20_000);
     assert_eq!(summary["pages"], 200);
@@ -91,7 +91,14 @@ async fn a_quiet_run_that_succeeds_says_nothing() {
 async fn without_a_terminal_progress_is_plain_lines() {
     let api = Api::serve(|it| it.records(30).latency(Duration::from_millis(750))).await;
     let outcome = Exporter::of(&api).args(["--page-size", "5"]).exits(0).await;
-    assert!(outcome.stderr.lines().any(|line| line.ends_with("of 30 conversations")), "{}", outcome.stderr);
+    assert!(
+        outcome
+            .stderr
+            .lines()
+            .any(|line| line.contains(" of 30 conversations (") && line.contains(" a second, 1 token, 0 waits")),
+        "{}",
+        outcome.stderr
+    );
     assert!(!outcome.stderr.contains(['\x1b', '\r']), "{:?}", outcome.stderr);
 }
 

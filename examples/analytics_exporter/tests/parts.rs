@@ -5,27 +5,35 @@
 mod support;
 
 use std::{
-    path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use analytics_exporter::{
-    args::{Said, Shape},
+    args::Shape,
     checkpoint::Subject,
-    config::{Patience, Period},
+    config::Patience,
     disk::RealDisk,
-    output::Output,
-    pump::{Halt, pump},
+    form::Form,
+    lane::{Common, Halt, Jobs},
+    output::{Opened, Output, Said},
+    period::Period,
+    pump::{Manner, pump},
+    source::Source,
 };
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use tower::{BoxError, service_fn, util::BoxCloneService};
+use tower_oauth2::testing::Issuer;
 
-use support::{Api, Exporter};
+use support::{Api, Exporter, ID, SECRET};
 
 #[tokio::test]
 async fn a_year_is_exported_in_parts_of_a_month() {
@@ -63,37 +71,122 @@ fn dense(
     }))
 }
 
-async fn export(millis: i64, refuses: bool) -> (Result<(), Halt>, String, Vec<String>) {
+async fn export(
+    millis: i64,
+    service: BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>,
+) -> (Result<(), Halt>, String) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
     let at = |millis| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();
     let subject = Subject {
         api: "https://api.example.com".into(),
+        source: Source::Details,
         shape: Shape::Details,
         page_size: 100,
         filters: Map::new(),
-        period: Period { from: at(0), to: at(millis) },
+        form: Form::default(),
+        shard: None,
+        period: Some(Period { from: at(0), to: at(millis) }),
     };
     let second = Duration::from_secs(1);
-    let patience = Patience { connect: second, request: second, idle: second, max_retry_after: second };
-    let mut output = Output::open(RealDisk, Path::new(&path), subject, Said { from: true, to: true }, false).unwrap();
+    let common = Arc::new(Common {
+        subject: subject.clone(),
+        patience: Patience { connect: second, request: second, idle: second, max_retry_after: second },
+        keep_jobs: true,
+        repeats: AtomicU64::new(0),
+        jobs: Jobs::default(),
+    });
+    let said = Said { from: true, to: true, at_once: 1, ..Said::default() };
+    let Ok(Opened::Output(mut output)) = Output::open(RealDisk, &path, subject, said) else { panic!("not opened") };
+    let (_stop, stop) = watch::channel(false);
+    let result = pump(service, &common, &mut output, &Manner { lanes: 1, spool: 0, stop }, |_| {}).await;
+    (result, std::fs::read_to_string(&path).unwrap())
+}
+
+async fn export_dense(millis: i64, refuses: bool) -> (Result<(), Halt>, String, Vec<String>) {
     let asked = Arc::default();
-    let result = pump(dense(refuses, Arc::clone(&asked)), &patience, &mut output, &mut 0, |_| {}).await;
+    let (result, output) = export(millis, dense(refuses, Arc::clone(&asked))).await;
     let asked = asked.lock().unwrap().clone();
-    (result, std::fs::read_to_string(&path).unwrap(), asked)
+    (result, output, asked)
 }
 
 #[tokio::test]
 async fn a_part_with_more_than_the_api_counts_is_halved_until_it_fits() {
     for refuses in [false, true] {
-        let (result, output, asked) = export(250_001, refuses).await;
+        let (result, output, asked) = export_dense(250_001, refuses).await;
         result.unwrap();
         let expected: String = (0..250_001_i64).map(|at| format!("{}\n", 1_700_000_000_000 + at)).collect();
         assert!(output == expected, "{} lines", output.lines().count());
         assert_eq!(asked.len(), 7, "the whole, two halves of it, and four of theirs: {asked:?}");
 
-        let (result, output, asked) = export(100_000, refuses).await;
+        let (result, output, asked) = export_dense(100_000, refuses).await;
         result.unwrap();
         assert_eq!((output.lines().count(), asked.len()), (100_000, 1), "what the API counts to is not too much");
     }
+}
+
+/// The API counts it to be too much only when the second page is asked for.
+fn growing(grown: Arc<AtomicU64>) -> BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError> {
+    BoxCloneService::new(service_fn(move |request: Request<Full<Bytes>>| {
+        let grown = Arc::clone(&grown);
+        async move {
+            let query: Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
+            let (from, to) = query["interval"].as_str().and_then(|text| text.split_once('/')).ok_or("no interval")?;
+            let [from, to] = [from.parse::<Timestamp>()?.as_millisecond(), to.parse::<Timestamp>()?.as_millisecond()];
+            let number = query["paging"]["pageNumber"].as_i64().ok_or("no number")?;
+            if number > 1 && to - from > 150 && grown.fetch_add(1, Ordering::SeqCst) < 1 {
+                let body = json!({"message": "Pagination may not exceed 100000 results.", "status": 400}).to_string();
+                return Ok(Response::builder().status(400).body(body.into())?);
+            }
+            let shown = (from + (number - 1) * 100).min(to)..(from + number * 100).min(to);
+            let items: Vec<_> = shown.map(|at| format!("{at}")).collect();
+            let page = format!(r#"{{"conversations":[{}],"totalHits":{}}}"#, items.join(","), to - from);
+            Ok(Response::new(page.into()))
+        }
+    }))
+}
+
+#[tokio::test]
+async fn a_part_that_grows_too_large_in_its_middle_is_cut_and_nothing_comes_twice() {
+    let grown = Arc::default();
+    let (result, output) = export(250, growing(Arc::clone(&grown))).await;
+    result.unwrap();
+    let expected: String = (0..250_i64).map(|at| format!("{}\n", 1_700_000_000_000 + at)).collect();
+    assert!(output == expected, "{output}");
+    assert!(grown.load(Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test]
+async fn parts_at_once_have_one_token_and_one_order() {
+    let week = "2026-03-01T00:00:00.000Z/2026-03-08T00:00:00.000Z";
+    let issuer = Issuer::builder().client(ID, SECRET).latency(Duration::from_millis(50)).build();
+    let api =
+        Api::serve_with(issuer, |it| it.records(3_000).interval(week).unwrap().latency(Duration::from_millis(15)))
+            .await;
+    let period = ["--from", "2026-03-01T00:00:00Z", "--to", "2026-03-08T00:00:00Z"];
+    let outcome = Exporter::of(&api).args(period).args(["--concurrency", "5"]).exits(0).await;
+    outcome.kept(&api, 3_000);
+    assert_eq!(api.issuer.stats().minted, 1, "all asked for it at once");
+    assert_eq!(api.analytics.stats().largest_concurrency, 5);
+    assert_eq!(outcome.summary()["tokens_minted"], 1);
+}
+
+#[tokio::test]
+async fn a_limit_that_one_part_meets_holds_all_of_them() {
+    let week = "2026-03-01T00:00:00.000Z/2026-03-08T00:00:00.000Z";
+    let limit = |it: tower_oauth2::testing::AnalyticsBuilder| {
+        it.records(3_000)
+            .interval(week)
+            .unwrap()
+            .rate_limit(20, Duration::from_secs(2))
+            .latency(Duration::from_millis(5))
+    };
+    let api = Api::serve(limit).await;
+    let period = ["--from", "2026-03-01T00:00:00Z", "--to", "2026-03-08T00:00:00Z"];
+    let outcome = Exporter::of(&api).args(period).args(["--concurrency", "4"]).exits(0).await;
+    outcome.kept(&api, 3_000);
+    let stats = api.analytics.stats();
+    // Those that were on their way could not know.
+    assert!(stats.requests_inside_retry_after <= 3 * stats.rate_limited.max(1), "{stats:?}");
+    assert!(stats.rate_limited <= 8, "{stats:?}");
 }

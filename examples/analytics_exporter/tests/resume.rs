@@ -129,7 +129,8 @@ async fn an_output_or_a_checkpoint_that_somebody_changed_is_refused_with_words()
         (&checkpoint[..checkpoint.len() / 2], "is damaged"),
         ("{}", "is no checkpoint"),
         (r#"{"version":99}"#, "is of version 99"),
-        (r#"{"version":1}"#, "is damaged"),
+        (r#"{"version":1}"#, "is of version 1"),
+        (r#"{"version":2}"#, "is damaged"),
     ] {
         fs::write(last.path(CHECKPOINT), bad).unwrap();
         last = exporter(&api).after(last).exits(2).await;

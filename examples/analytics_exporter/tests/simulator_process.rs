@@ -17,7 +17,9 @@ async fn twenty_thousand_conversations_come_from_another_process_through_expiry_
     let (summary, stats) = export("details", 20_000, &limits).await;
     assert!(summary["tokens_minted"].as_u64().unwrap() > 1, "{summary}");
     assert_eq!(summary["tokens_minted"], stats["tokens_minted"]);
-    assert!(stats["by_status"]["429"].as_u64().unwrap() > 0, "{stats}");
+    // It keeps within the limit that the API tells, and does not run into it.
+    assert!(summary["held_back"].as_u64().unwrap() > 0, "{summary}");
+    assert!(stats["by_status"]["429"].as_u64().unwrap_or(0) <= 2, "{stats}");
 }
 
 #[tokio::test]
@@ -28,7 +30,8 @@ async fn every_shape_survives_every_fault() {
         assert!(summary["retries"].as_u64().unwrap() > 0, "{summary}");
         assert!(summary["replays_401"].as_u64().unwrap() > 0, "{summary}");
         assert!(stats["tokens_minted"].as_u64().unwrap() > 1, "{stats}");
-        assert!(stats["by_status"]["429"].as_u64().unwrap() > 0, "{stats}");
+        assert!(summary["held_back"].as_u64().unwrap() > 0, "{summary}");
+        assert!(stats["by_status"]["429"].as_u64().unwrap_or(0) <= 2, "{stats}");
     }
 }
 

@@ -26,6 +26,18 @@ struct Args {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
 
+    /// How many users there are
+    #[arg(long, default_value_t = 25, value_name = "N")]
+    users: u64,
+
+    /// How many external contacts there are
+    #[arg(long, default_value_t = 25, value_name = "N")]
+    contacts: u64,
+
+    /// Access key of a CXone user to accept, as id:secret
+    #[arg(long, value_name = "ID:SECRET")]
+    access_key: Option<String>,
+
     /// Client id and secret to accept, as id:secret
     #[arg(long, default_value_t = format!("{ID}:{SECRET}"), value_name = "ID:SECRET")]
     client: String,
@@ -148,10 +160,16 @@ fn analytics(args: &Args) -> Result<Analytics, Failure> {
     let issuer = Issuer::builder()
         .client(id, secret)
         .lifetime(args.token_lifetime)
-        .latency(args.token_latency.unwrap_or_default())
-        .build();
+        .latency(args.token_latency.unwrap_or_default());
+    let issuer = match args.access_key.as_deref().map(|key| key.split_once(':')) {
+        None => issuer.build(),
+        Some(Some((id, secret))) => issuer.access_key(id, secret).build(),
+        Some(None) => return Err(Failure::usage("--access-key takes id:secret")),
+    };
     let api = Analytics::builder(&issuer)
         .records(args.records)
+        .users(args.users)
+        .contacts(args.contacts)
         .seed(args.seed)
         .latency(args.latency.unwrap_or_default())
         .faults(faults);

@@ -115,6 +115,22 @@ impl SimDisk {
         self.state().step
     }
 
+    /// Another one with the same files.
+    pub(crate) fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = Self::new(0);
+        for (path, inode) in &state.names {
+            let made = copy.state().make(path);
+            copy.state().inodes[made].data = state.inodes[*inode].data.clone();
+        }
+        copy
+    }
+
+    /// The files there are.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.state().names.keys().cloned().collect()
+    }
+
     pub(crate) fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.state();
         Some(state.inodes[*state.names.get(path)?].data.clone())
@@ -205,6 +221,7 @@ impl State {
 
 impl Disk for Process {
     type File = SimFile;
+    type Reader = io::Cursor<Vec<u8>>;
 
     fn open(&self, path: &Path) -> io::Result<SimFile> {
         let mut state = self.0.state();
@@ -226,6 +243,26 @@ impl Disk for Process {
         state.step().map_err(|(error, _)| error)?;
         let inode = state.names.get(path).copied();
         Ok(inode.map(|inode| state.inodes[inode].data.clone()))
+    }
+
+    fn reader(&self, path: &Path) -> io::Result<io::Cursor<Vec<u8>>> {
+        self.read(path)?.map(io::Cursor::new).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.0.state();
+        state.step().map_err(|(error, _)| error)?;
+        Ok(state.names.contains_key(path))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.state();
+        let (done, result) = state.atomic();
+        if done && state.names.remove(path).is_some() {
+            let names = state.names.clone();
+            state.names_since.push(names);
+        }
+        result
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -1,0 +1,326 @@
+//! The output and its checkpoint: records in their form, and never one lost or twice.
+
+mod names;
+mod open;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "no_parquet.rs"]
+mod parquet;
+
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use tower_oauth2::pager::Continuation;
+
+use crate::{
+    checkpoint::{Checkpoint, Mark, Part},
+    disk::{Disk, DiskFile},
+    lane::Halt,
+    period::Period,
+    sieve::Sieve,
+};
+
+pub use self::{
+    names::{CHECKPOINT, Names},
+    open::{Opened, Said, Unusable},
+};
+
+/// An output with its checkpoint beside it.
+///
+/// The order of steps is what makes it safe: a page is on the disk before the checkpoint that tells of it, and a checkpoint
+/// takes the place of the one before it at once. Whatever is behind a checkpoint is cut off by the next run, which asks for
+/// it again.
+#[derive(Debug)]
+pub struct Output<D: Disk> {
+    disk: D,
+    names: Names,
+    /// What is written.
+    file: D::File,
+    /// Kept until the end, so that no other process writes. `None` where that is the file itself.
+    _lock: Option<D::File>,
+    /// `None` for a pipe or a device, which cannot be gone on with.
+    saved_at: Option<PathBuf>,
+    state: Checkpoint,
+    sieve: Sieve,
+    /// As in the state.
+    seen: HashSet<String>,
+    /// Whether what an earlier export wrote is gone.
+    begun: bool,
+    /// What was there when this run began.
+    found: Mark,
+}
+
+// === impl Output ===
+
+impl<D: Disk> Output<D> {
+    /// How far it is.
+    pub const fn state(&self) -> &Checkpoint {
+        &self.state
+    }
+
+    /// What was there when this run began.
+    pub const fn found(&self) -> &Mark {
+        &self.found
+    }
+
+    /// Whether a later run can go on where this one stops.
+    pub const fn can_go_on(&self) -> bool {
+        self.saved_at.is_some()
+    }
+
+    /// Where what waits for its turn can wait.
+    pub fn folder(&self) -> PathBuf {
+        let folder = self.names.output().parent().filter(|folder| !folder.as_os_str().is_empty());
+        match (&self.saved_at, folder) {
+            (Some(_), Some(folder)) => folder.to_owned(),
+            (Some(_), None) => ".".into(),
+            (None, _) => std::env::temp_dir(),
+        }
+    }
+
+    /// Writes a page of the part in hand, its records a line each. It goes on at `next`, or ends.
+    ///
+    /// # Errors
+    ///
+    /// If the output fails: a full disk, a closed pipe; or a record does not fit. A later run goes on with the page.
+    pub fn page(&mut self, lines: &[u8], records: u64, next: Option<Continuation>) -> Result<(), Halt> {
+        self.begin().map_err(Halt::Output)?;
+        self.rotate()?;
+        let part = self.state.parts.front().and_then(|part| part.period);
+        let kept = self.sieve.keep(lines, records, part.as_ref(), &self.seen);
+        let bytes = self.state.subject.form.encode(&kept.lines, self.state.mark.bytes == 0).map_err(Halt::Misfit)?;
+        self.file.write(&bytes).map_err(Halt::Output)?;
+        let mut state = self.state.clone();
+        state.mark.bytes += bytes.len() as u64;
+        state.mark.all_bytes += if self.names.stages() { 0 } else { bytes.len() as u64 };
+        state.mark.records += kept.records;
+        state.mark.pages += 1;
+        state.mark.seen += kept.spans.len();
+        self.seen.extend(kept.spans.iter().cloned());
+        state.seen.extend(kept.spans);
+        if let (Some(next), Some(part)) = (next, state.parts.front_mut()) {
+            part.continuation = Some(next);
+        } else {
+            end(&mut state);
+        }
+        self.save(state).map_err(Halt::Output)
+    }
+
+    /// The part in hand has no more pages; what the API does not have of it yet, if it says so.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be saved.
+    pub fn end_part(&mut self, lacks: Option<String>) -> io::Result<()> {
+        let mut state = self.state.clone();
+        end(&mut state);
+        state.lacks = state.lacks.or(lacks);
+        self.save_if_begun(state)
+    }
+
+    /// A job that a later run can go on with.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be saved.
+    pub fn job(&mut self, period: Option<Period>, continuation: Continuation) -> io::Result<()> {
+        self.begin()?;
+        let mut state = self.state.clone();
+        let part = state.parts.iter_mut().find(|part| part.period == period && part.continuation.is_none());
+        if let Some(part) = part {
+            part.continuation = Some(continuation);
+            self.save(state)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing of the part in hand counts that was written: it comes again from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be cut off.
+    pub fn again(&mut self) -> io::Result<()> {
+        let mut state = self.state.clone();
+        if let Some(part) = state.parts.front_mut() {
+            part.continuation = None;
+        }
+        let mark = state.part_mark;
+        if state.mark == mark {
+            return self.save_if_begun(state);
+        }
+        self.cut_back(state, mark)
+    }
+
+    /// The part in hand comes in two halves, and nothing of it counts that was written.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be cut off.
+    pub fn halve(&mut self, halves: [Period; 2]) -> io::Result<()> {
+        self.again()?;
+        self.state.parts.pop_front();
+        self.state.cuts += 1;
+        for half in halves.iter().rev() {
+            self.state.parts.push_front(Part::new(Some(*half)));
+        }
+        Ok(())
+    }
+
+    /// Nothing is missing, unless the API said so. An export without a record leaves a file without one.
+    ///
+    /// # Errors
+    ///
+    /// If the output fails.
+    pub fn complete(&mut self) -> Result<(), Halt> {
+        self.begin().map_err(Halt::Output)?;
+        if self.state.mark.bytes == 0 {
+            // The header of a table without rows.
+            let header = self.state.subject.form.encode(b"", true).map_err(Halt::Misfit)?;
+            self.file.write(&header).map_err(Halt::Output)?;
+            self.state.mark.bytes = header.len() as u64;
+            self.state.mark.all_bytes += if self.names.stages() { 0 } else { header.len() as u64 };
+        }
+        let mut state = self.state.clone();
+        if self.names.stages() {
+            let staged = state.mark.bytes;
+            // Another file only if there is something in it, but for the first.
+            if staged > 0 || state.mark.file == 1 {
+                state.mark.all_bytes += self.finish_file()?;
+                state.mark = Mark { file: state.mark.file + 1, bytes: 0, ..state.mark };
+            }
+        }
+        match state.lacks {
+            Some(_) => {}
+            None => {
+                state.complete = true;
+                let to = state.subject.piece().map(|piece| piece.to);
+                state.complete_to = to.max(state.complete_to);
+                state.seen.clear();
+            }
+        }
+        self.save(state).map_err(Halt::Output)?;
+        match &self.state.lacks {
+            Some(problem) => Err(Halt::Incomplete(problem.clone())),
+            None => self.drop_staged(self.state.mark.file).map_err(Halt::Output),
+        }
+    }
+
+    /// Begins another file, if the one in hand is long enough.
+    fn rotate(&mut self) -> Result<(), Halt> {
+        let mark = self.state.mark;
+        if self.state.subject.form.rotate.is_none_or(|most| mark.bytes < most) {
+            return Ok(());
+        }
+        let mut state = self.state.clone();
+        state.mark = Mark { file: mark.file + 1, bytes: 0, ..mark };
+        if self.names.stages() {
+            state.mark.all_bytes += self.finish_file()?;
+        }
+        let next = self.names.written(state.mark.file);
+        let open = || {
+            let mut file = self.disk.open(&next)?;
+            file.cut(0)?;
+            self.disk.sync_folder_of(&next)?;
+            // Until a part has ended it may have to be cut back to where it began.
+            self.drop_staged(self.state.part_mark.file - 1)?;
+            Ok(file)
+        };
+        self.file = open().map_err(Halt::Output)?;
+        // It is saved with its first page.
+        self.state = state;
+        Ok(())
+    }
+
+    /// What was staged becomes a file of its own; its length.
+    fn finish_file(&mut self) -> Result<u64, Halt> {
+        self.file.sync().map_err(Halt::Output)?;
+        let (from, to) = (self.names.written(self.state.mark.file), self.names.file(self.state.mark.file));
+        parquet::finish(&self.disk, &self.state.subject.form.fields, &from, &to)
+    }
+
+    /// Removes what an earlier export wrote. That this one has begun is known before that is gone.
+    fn begin(&mut self) -> io::Result<()> {
+        if !self.begun {
+            self.save(self.state.clone())?;
+            self.drop_files_after(1)?;
+            self.file.cut(0)?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    /// What is behind `mark` goes.
+    fn cut_back(&mut self, mut state: Checkpoint, mark: Mark) -> io::Result<()> {
+        state.mark = mark;
+        state.seen.truncate(mark.seen);
+        self.seen = state.seen.iter().cloned().collect();
+        // That it does not count is known before it is gone.
+        self.save(state)?;
+        self.drop_files_after(mark.file)?;
+        if self.names.rotates() {
+            self.file = self.disk.open(&self.names.written(mark.file))?;
+        }
+        self.file.cut(mark.bytes)
+    }
+
+    /// From the last one on, so that there is never one missing among those that are left.
+    fn drop_files_after(&self, number: u32) -> io::Result<()> {
+        if !self.names.rotates() {
+            return Ok(());
+        }
+        let of = |number| [self.names.file(number), self.names.written(number)];
+        let is_there = |number| {
+            let [file, written] = of(number);
+            Ok::<_, io::Error>(self.disk.exists(&file)? || self.disk.exists(&written)?)
+        };
+        let mut last = number;
+        while is_there(last + 1)? {
+            last += 1;
+        }
+        for number in (number + 1..=last).rev() {
+            of(number).iter().try_for_each(|path| self.disk.remove(path))?;
+        }
+        Ok(())
+    }
+
+    /// What was staged up to this file, and is a file of its own by now.
+    fn drop_staged(&self, mut number: u32) -> io::Result<()> {
+        while self.names.stages() && number > 0 && self.disk.exists(&self.names.written(number))? {
+            self.disk.remove(&self.names.written(number))?;
+            number -= 1;
+        }
+        Ok(())
+    }
+
+    fn save_if_begun(&mut self, state: Checkpoint) -> io::Result<()> {
+        if self.begun {
+            return self.save(state);
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// Data first: a checkpoint never tells of what is not on the disk.
+    fn save(&mut self, state: Checkpoint) -> io::Result<()> {
+        if let Some(saved_at) = &self.saved_at {
+            self.file.sync()?;
+            self.disk.replace(saved_at, &state.to_bytes())?;
+        }
+        self.state = state;
+        Ok(())
+    }
+}
+
+fn end(state: &mut Checkpoint) {
+    state.parts.pop_front();
+    state.part_mark = state.mark;
+}
+
+/// Whether it is a file at all.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}

@@ -1,0 +1,199 @@
+//! Which records of a page are written, where parts of a period overlap.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{fields::Record, period::Period, source::Overlap};
+
+/// Lets each record through once.
+///
+/// Parts that overlap by activity come newest first. A record that began before its part is remembered by its id, and
+/// when an earlier part has it as well that copy is the older one.
+#[derive(Clone, Debug)]
+pub struct Sieve {
+    overlap: Overlap,
+    /// Where the period of all shards begins.
+    from: Option<Timestamp>,
+    /// The piece of it that is exported here.
+    piece: Option<Period>,
+}
+
+/// What is kept of a page.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    pub lines: Cow<'a, [u8]>,
+    pub records: u64,
+    /// Ids to be remembered for the parts to come.
+    pub spans: Vec<String>,
+}
+
+// === impl Sieve ===
+
+impl Sieve {
+    pub fn new(overlap: Overlap, period: Option<Period>, piece: Option<Period>) -> Self {
+        Self { overlap, from: period.map(|period| period.from), piece }
+    }
+
+    /// What is to be written of `lines`, which are a page of `part` with so many records. `seen` are the ids of the parts
+    /// before it.
+    pub fn keep<'a>(&self, lines: &'a [u8], records: u64, part: Option<&Period>, seen: &HashSet<String>) -> Kept<'a> {
+        let Some(part) = part.filter(|_| self.overlap != Overlap::None) else {
+            return Kept { lines: Cow::Borrowed(lines), records, spans: Vec::new() };
+        };
+        let mut kept = Vec::with_capacity(lines.len());
+        let (mut records, mut spans) = (0, Vec::new());
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            // What cannot be understood is kept: nothing may be lost.
+            let record = Record::read(line);
+            let drop = record.as_ref().is_some_and(|record| match self.overlap {
+                Overlap::None => false,
+                Overlap::Edge(start) => time(record.member(start)).is_some_and(|start| start == part.to),
+                Overlap::Activity => {
+                    let id = record.member(ID).map(RawValue::get).unwrap_or_default();
+                    if seen.contains(id) || self.is_of_an_earlier_piece(line) {
+                        return true;
+                    }
+                    if time(record.member(START)).is_none_or(|start| start < part.from) && !id.is_empty() {
+                        spans.push(id.to_owned());
+                    }
+                    false
+                }
+            });
+            if !drop {
+                kept.extend_from_slice(line);
+                records += 1;
+            }
+        }
+        Kept { lines: Cow::Owned(kept), records, spans }
+    }
+
+    /// Whether another machine has it: the one whose piece has the first activity that is within the period.
+    fn is_of_an_earlier_piece(&self, line: &[u8]) -> bool {
+        let (Some(from), Some(piece)) = (self.from, self.piece) else { return false };
+        if piece.from <= from {
+            return false;
+        }
+        let Ok(conversation) = serde_json::from_slice::<Conversation>(line) else { return false };
+        let sessions = conversation.participants.iter().flat_map(|participant| &participant.sessions);
+        let mut times = sessions
+            .flat_map(|session| &session.segments)
+            .filter_map(|segment| Some((segment.segment_start?, segment.segment_end)))
+            .chain(conversation.conversation_start.map(|start| (start, Some(start))));
+        times.any(|(start, end)| start < piece.from && end.is_none_or(|end| end >= from))
+    }
+}
+
+/// Of a conversation, when there was something going on.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Conversation {
+    conversation_start: Option<Timestamp>,
+    #[serde(default)]
+    participants: Vec<Participant>,
+}
+
+#[derive(Deserialize)]
+struct Participant {
+    #[serde(default)]
+    sessions: Vec<Session>,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    #[serde(default)]
+    segments: Vec<Segment>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Segment {
+    segment_start: Option<Timestamp>,
+    segment_end: Option<Timestamp>,
+}
+
+fn time(value: Option<&RawValue>) -> Option<Timestamp> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+const ID: &str = "conversationId";
+const START: &str = "conversationStart";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(day: i8) -> Timestamp {
+        jiff::civil::date(2026, 3, day).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp()
+    }
+
+    fn days(from: i8, to: i8) -> Period {
+        Period { from: day(from), to: day(to) }
+    }
+
+    fn conversation(id: &str, start: i8, segments: &[(i8, i8)]) -> String {
+        let segments: Vec<_> = segments
+            .iter()
+            .map(|(from, to)| serde_json::json!({"segmentStart": day(*from), "segmentEnd": day(*to)}))
+            .collect();
+        let participants = serde_json::json!([{"sessions": [{"segments": segments}]}]);
+        serde_json::json!({"conversationId": id, "conversationStart": day(start), "participants": participants})
+            .to_string()
+            + "\n"
+    }
+
+    fn ids(kept: &Kept<'_>) -> Vec<String> {
+        let lines = std::str::from_utf8(&kept.lines).unwrap().lines();
+        lines
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["conversationId"].to_string())
+            .collect()
+    }
+
+    #[test]
+    fn of_two_copies_that_of_the_newest_part_is_kept() {
+        let sieve = Sieve::new(Overlap::Activity, Some(days(1, 21)), None);
+        let newer = conversation("long", 3, &[(3, 12)]) + &conversation("new", 11, &[(11, 12)]) + "{\"odd\":1}\n";
+        let kept = sieve.keep(newer.as_bytes(), 3, Some(&days(11, 21)), &HashSet::new());
+        assert_eq!((kept.records, kept.spans.as_slice()), (3, &["\"long\"".to_owned()][..]));
+        let seen = kept.spans.iter().cloned().collect();
+        let older = conversation("long", 3, &[(3, 9)]) + &conversation("old", 4, &[(4, 5)]) + "{\"odd\":1}\n";
+        let kept = sieve.keep(older.as_bytes(), 3, Some(&days(1, 11)), &seen);
+        assert_eq!(ids(&kept), ["\"old\"", "null"]);
+        assert!(kept.spans.is_empty());
+    }
+
+    #[test]
+    fn each_conversation_is_of_one_shard() {
+        let all = [
+            conversation("first", 2, &[(2, 2)]),
+            conversation("both", 5, &[(5, 15)]),
+            conversation("second", 12, &[(12, 13)]),
+            // Began before all of it, and pauses.
+            conversation("pauses", 1, &[(1, 1), (15, 16)]),
+            conversation("never pauses", 1, &[(1, 16)]),
+        ];
+        let (whole, lines) = (days(2, 21), all.concat());
+        let of = |piece: Period, with: &[usize]| {
+            let sieve = Sieve::new(Overlap::Activity, Some(whole), Some(piece));
+            let lines: String = with.iter().map(|index| all[*index].as_str()).collect();
+            ids(&sieve.keep(lines.as_bytes(), with.len() as u64, Some(&piece), &HashSet::new()))
+        };
+        // Each shard is answered what was active in it.
+        let first = of(days(2, 11), &[0, 1, 4]);
+        let second = of(days(11, 21), &[1, 2, 3, 4]);
+        assert_eq!(first, ["\"first\"", "\"both\"", "\"never pauses\""]);
+        assert_eq!(second, ["\"second\"", "\"pauses\""]);
+        assert!(lines.len() > 5);
+    }
+
+    #[test]
+    fn a_record_on_an_edge_is_of_the_part_that_begins_there() {
+        let sieve = Sieve::new(Overlap::Edge("contactStartDate"), Some(days(1, 21)), None);
+        let line = |day: Timestamp| format!("{{\"contactStartDate\":\"{day}\"}}\n");
+        let lines = line(day(1)) + &line(day(11)) + "{}\n";
+        let kept = |part| sieve.keep(lines.as_bytes(), 3, Some(&part), &HashSet::new()).records;
+        assert_eq!((kept(days(1, 11)), kept(days(11, 21))), (2, 3));
+    }
+}

@@ -1,0 +1,235 @@
+//! Frames of a part that wait for their turn: a few in memory, the others on the disk.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::{
+    blocking,
+    lane::{Frame, Halt},
+};
+
+/// A queue with one who puts in and one who takes out.
+#[derive(Debug)]
+pub struct Spool {
+    state: Mutex<State>,
+    changed: Notify,
+    limits: Limits,
+}
+
+/// How much may wait.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// In memory, in bytes.
+    pub memory: usize,
+    /// On the disk, in bytes. Whoever puts in waits if there is more.
+    pub disk: u64,
+    /// Where, in a file that has no name and is gone with the process.
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Waiting>,
+    memory: usize,
+    disk: u64,
+    file: Option<File>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Here(Result<Frame, Halt>),
+    /// Its lines are on the disk.
+    Away {
+        frame: Frame,
+        at: u64,
+        len: usize,
+    },
+}
+
+// === impl Spool ===
+
+impl Spool {
+    pub fn new(limits: Limits) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), limits }
+    }
+
+    /// Waits until there is room.
+    pub async fn put(&self, frame: Result<Frame, Halt>) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state().disk < self.limits.disk {
+                break;
+            }
+            changed.await;
+        }
+        let result = blocking(|| self.state().put(frame, &self.limits));
+        if let Err(error) = result {
+            self.state().queue.push_back(Waiting::Here(Err(Halt::Spool(error))));
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// There will be no more.
+    pub fn end(&self) {
+        self.state().ended = true;
+        self.changed.notify_waiters();
+    }
+
+    /// The next one; `None` after the last. Cancelling it loses nothing.
+    pub async fn take(&self) -> Option<Result<Frame, Halt>> {
+        loop {
+            // Made before it is looked, so that no change is missed.
+            let changed = self.changed.notified();
+            {
+                let mut state = self.state();
+                if !state.queue.is_empty() {
+                    let frame = blocking(|| state.take());
+                    drop(state);
+                    self.changed.notify_waiters();
+                    return frame;
+                }
+                if state.ended {
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn put(&mut self, frame: Result<Frame, Halt>, limits: &Limits) -> io::Result<()> {
+        let waiting = match frame {
+            Ok(mut frame) if !frame.lines.is_empty() && self.memory + frame.lines.len() > limits.memory => {
+                let lines = std::mem::take(&mut frame.lines);
+                let file = match &mut self.file {
+                    Some(file) => file,
+                    none => none.insert(tempfile::tempfile_in(&limits.folder)?),
+                };
+                let at = file.seek(SeekFrom::End(0))?;
+                file.write_all(&lines)?;
+                self.disk += lines.len() as u64;
+                Waiting::Away { frame, at, len: lines.len() }
+            }
+            frame => {
+                self.memory += frame.as_ref().map_or(0, |frame| frame.lines.len());
+                Waiting::Here(frame)
+            }
+        };
+        self.queue.push_back(waiting);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<Result<Frame, Halt>> {
+        match self.queue.pop_front()? {
+            Waiting::Here(frame) => {
+                self.memory -= frame.as_ref().map_or(0, |frame| frame.lines.len());
+                Some(frame)
+            }
+            Waiting::Away { frame, at, len } => {
+                self.disk -= len as u64;
+                Some(self.fetch(at, len).map(|lines| Frame { lines, ..frame }).map_err(Halt::Spool))
+            }
+        }
+    }
+
+    fn fetch(&mut self, at: u64, len: usize) -> io::Result<Bytes> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let mut lines = vec![0; len];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut lines)?;
+        if self.disk == 0 {
+            file.set_len(0)?;
+        }
+        Ok(lines.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::lane::Event;
+
+    fn frame(number: u64, len: usize) -> Frame {
+        let lines = vec![u8::try_from(number % 251).unwrap(); len].into();
+        Frame { event: Event::Page { records: number, next: None, total: None }, lines }
+    }
+
+    fn spool(memory: usize, disk: u64) -> Spool {
+        Spool::new(Limits { memory, disk, folder: std::env::temp_dir() })
+    }
+
+    async fn next(spool: &Spool) -> Option<(u64, usize)> {
+        let frame = spool.take().await?.unwrap();
+        let Event::Page { records, .. } = frame.event else { panic!("{frame:?}") };
+        assert_eq!(frame.lines, vec![u8::try_from(records % 251).unwrap(); frame.lines.len()]);
+        Some((records, frame.lines.len()))
+    }
+
+    #[tokio::test]
+    async fn frames_come_out_in_their_order_whether_they_were_away_or_not() {
+        let spool = Arc::new(spool(1_000, 3_000));
+        let puts = Arc::clone(&spool);
+        let put = tokio::spawn(async move {
+            for number in 0..2_000 {
+                puts.put(Ok(frame(number, usize::try_from(number * 7 % 400).unwrap()))).await;
+                let state = puts.state();
+                assert!(state.memory <= 1_000 && state.disk < 3_400, "{} {}", state.memory, state.disk);
+            }
+            puts.end();
+        });
+        for number in 0..2_000 {
+            if number % 97 == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(next(&spool).await, Some((number, usize::try_from(number * 7 % 400).unwrap())));
+        }
+        assert_eq!(next(&spool).await, None);
+        put.await.unwrap();
+        let state = spool.state();
+        assert_eq!((state.memory, state.disk), (0, 0));
+        assert_eq!(state.file.as_ref().unwrap().metadata().unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_puts_in_waits_for_room_and_not_for_ever() {
+        let spool = Arc::new(spool(10, 100));
+        for number in 0..4 {
+            spool.put(Ok(frame(number, 25))).await;
+        }
+        let puts = Arc::clone(&spool);
+        let put = tokio::spawn(async move { puts.put(Ok(frame(4, 25))).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!put.is_finished());
+        for number in 0..3 {
+            assert_eq!(next(&spool).await, Some((number, 25)));
+        }
+        put.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_cannot_be_used_is_told_in_its_turn() {
+        let spool = Spool::new(Limits { memory: 10, disk: 100, folder: "/nowhere".into() });
+        spool.put(Ok(frame(1, 5))).await;
+        spool.put(Ok(frame(2, 50))).await;
+        assert_eq!(next(&spool).await, Some((1, 5)));
+        assert!(matches!(spool.take().await, Some(Err(Halt::Spool(_)))));
+    }
+}
