@@ -1,0 +1,9 @@
+//! Genesys Cloud and NICE CXone at their edges.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[allow(dead_code, reason = "not all of it is wanted here")]
+#[path = "../support/scripted_api.rs"]
+mod scripted_api;
+mod tokens;
+mod world;
