@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "../support/log.rs"]
+mod log;
+mod refusals;
 #[allow(dead_code, reason = "not all of it is wanted here")]
 #[path = "../support/scripted_api.rs"]
 mod scripted_api;
