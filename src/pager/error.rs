@@ -170,14 +170,12 @@ impl StdError for Error {
 // === impl ApiError ===
 
 impl ApiError {
-    /// Reads these members of a JSON error body, and these headers, each from the first that is there.
+    /// Reads these members of a JSON error body, and these headers, each from the first that says something.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8], codes: &[&str], messages: &[&str], ids: &[&str]) -> Self {
-        let member = |names: &[&str], max| {
-            let found = names.iter().find_map(|name| json::member::<String>(body, name))?;
-            Some(clean(&found, max)).filter(|text| !text.is_empty())
-        };
-        let id = ids.iter().find_map(|name| headers.get(*name)?.to_str().ok());
-        let id = id.map(|id| clean(id, 100)).filter(|id| !id.is_empty());
+        let said = |text: &str, max| Some(clean(text, max)).filter(|text| !text.is_empty());
+        let member =
+            |names: &[&str], max| names.iter().find_map(|name| said(&json::member::<String>(body, name)?, max));
+        let id = ids.iter().find_map(|name| said(headers.get(*name)?.to_str().ok()?, 100));
         Self { code: member(codes, 100), message: member(messages, 400), correlation_id: id }
     }
 

@@ -93,8 +93,13 @@ async fn what_each_answer_tells_of_the_limit_is_kept_to() {
 async fn the_correlation_id_is_found_under_either_name_and_in_the_body() {
     let newer = "genesys-correlation-id";
     let older = "inin-correlation-id";
-    for (fields, id) in [(vec![(newer, "new"), (older, "old")], "new"), (vec![(older, "old")], "old"), (vec![], "body")]
-    {
+    for (fields, id) in [
+        (vec![(newer, "new"), (older, "old")], "new"),
+        (vec![(older, "old")], "old"),
+        (vec![(newer, " "), (older, "old")], "old"),
+        (vec![(newer, ""), (older, "")], "body"),
+        (vec![], "body"),
+    ] {
         let body = json!({"code": "internal.server.error", "contextId": "body"}).to_string();
         let answer = fields.iter().fold(status(500, &body), |answer, (name, value)| with(answer, name, value));
         let (_, error) = drain(&mut Pager::new(ScriptedApi::new([answer]).service(), details())).await;
