@@ -4,9 +4,11 @@
 
 #[path = "../support/log.rs"]
 mod log;
+mod paging;
 mod refusals;
 #[allow(dead_code, reason = "not all of it is wanted here")]
 #[path = "../support/scripted_api.rs"]
 mod scripted_api;
+mod styles;
 mod tokens;
 mod world;
