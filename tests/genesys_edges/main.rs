@@ -9,6 +9,8 @@ mod refusals;
 #[allow(dead_code, reason = "not all of it is wanted here")]
 #[path = "../support/scripted_api.rs"]
 mod scripted_api;
+mod stops;
 mod styles;
 mod tokens;
+mod ways;
 mod world;
