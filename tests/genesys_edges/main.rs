@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod jobs;
 #[path = "../support/log.rs"]
 mod log;
 mod paging;
@@ -9,6 +10,7 @@ mod refusals;
 #[allow(dead_code, reason = "not all of it is wanted here")]
 #[path = "../support/scripted_api.rs"]
 mod scripted_api;
+mod states;
 mod stops;
 mod styles;
 mod tokens;
