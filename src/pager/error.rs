@@ -93,8 +93,8 @@ impl Error {
         self.refusal.as_ref().map(|refusal| &refusal.1)
     }
 
-    /// What the support of the API finds the request by, of whatever answer came: a refusal, or a page that is broken,
-    /// too large or not complete.
+    /// What the support of the API finds the request by, of whatever answer came: a refusal, a page that is broken, too
+    /// large or not complete, or what a job failed with.
     pub fn correlation_id(&self) -> Option<&str> {
         self.correlation_id.as_deref()
     }

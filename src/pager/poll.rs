@@ -90,7 +90,7 @@ impl<S> Pager<S> {
         if let Some(page) = &answer.page {
             self.is_new(page).inspect_err(|_| self.position = Some(at.clone()))?;
             if let Some(job) = &mut self.job {
-                job.saw(page.bytes());
+                job.saw(page.bytes(), || self.query.correlation_id(&answer.headers));
             }
             self.last = Some(self.continuation_at(at));
             let items = page.len() as u64;

@@ -216,3 +216,36 @@ async fn a_cursor_leads_through_the_results_until_there_is_none() {
         assert_eq!(api.uris()[2..4], [results.clone(), format!("{results}&cursor=eyJvIjoyLCJrIjoiYSt2Lz0ifQ%3D%3D")]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_fails_names_the_answer_that_said_so() {
+    let id = |answer: Answer, id: &str| with(answer, "inin-correlation-id", id);
+    for (said, message) in [
+        (json!({"state": "FAILED", "errorMessage": "Query is too large"}), "the job is FAILED: Query is too large"),
+        (json!({"state": "FAILED", "errorMessage": null}), "the job is FAILED"),
+        (json!({"state": "FAILED", "errorMessage": " "}), "the job is FAILED"),
+        (json!({"state": "EXPIRED", "expirationDate": "2026-02-10T00:00:00.000Z"}), "the job is EXPIRED"),
+    ] {
+        let failed = id(ok(said.to_string()), "0000c0de-3");
+        let api = ScriptedApi::new([
+            id(submitted(), "0000c0de-1"),
+            id(told("QUEUED"), "0000c0de-2"),
+            failed,
+            status(204, ""),
+        ]);
+        let (_, error) = drain(&mut Pager::new(api.service(), job())).await;
+        let error = error.unwrap();
+        assert_eq!(error.to_string(), format!("{message} (correlation id 0000c0de-3)"));
+    }
+    // Nor is that of data that ends too early forgotten, nor that of a job that is not done in time.
+    let stale = ok(r#"{"conversations":[],"dataAvailabilityDate":"2026-02-08T21:00:00.000Z"}"#);
+    let api = ScriptedApi::new([submitted(), told("FULFILLED"), id(stale, "0000c0de-4"), status(204, "")]);
+    let (_, error) = drain(&mut Pager::new(api.service(), job())).await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.correlation_id()), (ErrorKind::JobIncomplete, Some("0000c0de-4")));
+
+    let api = ScriptedApi::new([submitted()].into_iter().chain((0..300).map(|_| id(told("PENDING"), "0000c0de-5"))));
+    let (_, error) = drain(&mut Pager::new(api.service(), job())).await;
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.correlation_id()), (ErrorKind::JobTimeout, Some("0000c0de-5")));
+}

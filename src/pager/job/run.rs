@@ -42,6 +42,15 @@ pub(in crate::pager) struct Run<S> {
     pub(in crate::pager) rng: fastrand::Rng,
 }
 
+/// What an answer about a job says.
+struct Told {
+    state: String,
+    message: Option<String>,
+    /// When to ask again.
+    hint: Option<Duration>,
+    correlation_id: Option<String>,
+}
+
 /// What names the job, once there is one: also while it is still waited for.
 pub(in crate::pager) type Made = Arc<OnceLock<String>>;
 
@@ -104,9 +113,7 @@ where
         }
         // The refusal is told in any case: what it is about must not keep it back for long.
         match timeout(AFTERWARDS, self.state(id)).await {
-            Ok(Ok((state, message, _))) if self.plan.has_failed(&state) => {
-                failed(&state, message.as_deref()).because(refusal)
-            }
+            Ok(Ok(told)) if self.plan.has_failed(&told.state) => failed(&told).because(refusal),
             Ok(Err(error)) if is_gone(&error) => gone().because(refusal),
             Ok(Ok(_) | Err(_)) | Err(_) => refusal,
         }
@@ -149,8 +156,8 @@ where
         let give_up_at = begun + timing.timeout;
         let mut pause = timing.first_pause;
         loop {
-            let (state, message, hint) = match timeout_at(give_up_at, self.state(id)).await {
-                Ok(Ok(answer)) => answer,
+            let told = match timeout_at(give_up_at, self.state(id)).await {
+                Ok(Ok(told)) => told,
                 Err(_) => {
                     let problem =
                         format!("the API does not say how it is with the job, {:?} after that", timing.timeout);
@@ -159,43 +166,42 @@ where
                 Ok(Err(error)) if is_gone(&error) => return Err(gone().because(error)),
                 Ok(Err(error)) => return Err(error),
             };
-            if self.plan.is_done(&state) {
+            if self.plan.is_done(&told.state) {
                 return Ok(());
             }
-            if self.plan.has_failed(&state) {
-                return Err(failed(&state, message.as_deref()));
+            if self.plan.has_failed(&told.state) {
+                return Err(failed(&told).with_correlation_id(told.correlation_id));
             }
             // Half of it is chance, so that many jobs do not ask at once.
-            let wait = (pause / 2 + (pause / 2).mul_f64(self.rng.f64())).max(hint.unwrap_or_default());
+            let wait = (pause / 2 + (pause / 2).mul_f64(self.rng.f64())).max(told.hint.unwrap_or_default());
             if (Instant::now() - begun).saturating_add(wait) > timing.timeout {
-                let problem = format!("the job is still {} after {:?}", clean(&state, 40), Instant::now() - begun);
-                return Err(Error::new(ErrorKind::JobTimeout, problem));
+                let problem = format!("the job is still {} after {:?}", clean(&told.state, 40), Instant::now() - begun);
+                return Err(Error::new(ErrorKind::JobTimeout, problem).with_correlation_id(told.correlation_id));
             }
-            debug!(job = %clean(id, 100), state = %clean(&state, 40), ?wait, "the job is not done yet");
+            debug!(job = %clean(id, 100), state = %clean(&told.state, 40), ?wait, "the job is not done yet");
             sleep(wait).await;
             pause = (pause * 3 / 2).min(timing.longest_pause);
         }
     }
 
-    /// Its state, what it says about that, and when to ask again; asked for again where the answer is broken.
-    async fn state(&mut self, id: &str) -> Result<(String, Option<String>, Option<Duration>), Error> {
+    /// How it is with the job; asked again where the answer is broken.
+    async fn state(&mut self, id: &str) -> Result<Told, Error> {
         let mut attempt = 1;
         loop {
             let url = absolute(&with_id(&self.plan.status, id))?;
             let request = self.query.side_request(Method::GET, &url, None, Repeat::Always)?;
             let answer = exchange(&mut self.service, request, &self.query, self.limits, MAX_BYTES).await;
             let error = match answer {
-                Ok((head, bytes)) => match json::at::<String>(&bytes, &self.plan.state) {
-                    Some(state) => {
+                Ok((head, bytes)) => {
+                    let correlation_id = self.query.correlation_id(&head.headers);
+                    if let Some(state) = json::at::<String>(&bytes, &self.plan.state) {
                         let message = self.plan.message.as_ref().and_then(|message| json::at(&bytes, message));
-                        return Ok((state, message, retry_after(&head.headers, SystemTime::now())));
+                        let hint = retry_after(&head.headers, SystemTime::now());
+                        return Ok(Told { state, message, hint, correlation_id });
                     }
-                    None => {
-                        let problem = format!("the answer about the job has no text at {}", self.plan.state);
-                        let id = self.query.correlation_id(&head.headers);
-                        Error::new(ErrorKind::Body, problem).with_correlation_id(id)
-                    }
-                },
+                    let problem = format!("the answer about the job has no text at {}", self.plan.state);
+                    Error::new(ErrorKind::Body, problem).with_correlation_id(correlation_id)
+                }
                 Err(error) => error,
             };
             if error.kind() != ErrorKind::Body || attempt >= self.limits.page_attempts {
@@ -253,9 +259,10 @@ fn gone() -> Error {
     Error::new(ErrorKind::JobFailed, "the job is gone: it may have expired, or somebody deleted it")
 }
 
-fn failed(state: &str, message: Option<&str>) -> Error {
-    let said = message.map(|message| format!(": {}", clean(message, 400))).unwrap_or_default();
-    Error::new(ErrorKind::JobFailed, format!("the job is {}{said}", clean(state, 40)))
+fn failed(told: &Told) -> Error {
+    let message = told.message.as_deref().map(|message| clean(message, 400)).filter(|message| !message.is_empty());
+    let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+    Error::new(ErrorKind::JobFailed, format!("the job is {}{said}", clean(&told.state, 40)))
 }
 
 /// What is not a page of results.

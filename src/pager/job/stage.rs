@@ -91,8 +91,10 @@ impl Stage {
         self.lacking.is_some()
     }
 
-    pub(in crate::pager) fn saw(&mut self, page: &[u8]) {
-        self.lacking = self.plan.lacks(page).or(self.lacking.take());
+    pub(in crate::pager) fn saw(&mut self, page: &[u8], correlation_id: impl FnOnce() -> Option<String>) {
+        if let Some(lacking) = self.plan.lacks(page) {
+            self.lacking = Some(lacking.with_correlation_id(correlation_id()));
+        }
     }
 
     /// Ends the job, because of `error` if there is one; what comes out is the error to tell of.
