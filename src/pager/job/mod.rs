@@ -167,6 +167,7 @@ impl Job {
     }
 
     /// The first and the longest pause between two questions after its state. Defaults to 1 s and 30 s; a day at the most.
+    /// Half of each is chance: where an API wants no less than 30 s between them, say 60 s.
     pub fn poll_every(mut self, first: Duration, longest: Duration) -> Self {
         self.timing.first_pause = first.clamp(Duration::from_millis(1), DAY);
         self.timing.longest_pause = longest.clamp(self.timing.first_pause, DAY);
