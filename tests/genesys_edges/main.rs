@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod cxone;
 mod jobs;
 #[path = "../support/log.rs"]
 mod log;
