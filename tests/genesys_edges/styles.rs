@@ -140,12 +140,15 @@ pub(crate) fn linked() -> [Style; 2] {
     })
 }
 
-/// A pair of cursors.
-pub(crate) fn pairs() -> [Style; 1] {
-    [("/api/v2/externalcontacts/contacts/p1/journey/sessions?pageSize=2", "after")].map(|(path, name)| {
+/// A pair of cursors: the scans of external contacts take theirs as `cursor`, all else as `after`.
+pub(crate) fn pairs() -> [Style; 2] {
+    let scan = ("/api/v2/externalcontacts/scan/contacts?limit=2", "cursor");
+    let other = ("/api/v2/externalcontacts/contacts/p1/journey/sessions?pageSize=2", "after");
+    [scan, other].map(|(path, name)| {
+        let query = if path.contains("/scan/") { genesys::scan(API, path) } else { genesys::cursor_listing(API, path) };
         let next = format!("{path}&{name}=bmV4dDI%3D");
         Style {
-            query: genesys::cursor_listing(API, path).unwrap(),
+            query: query.unwrap(),
             guessed: Some(get(path)),
             pages: [
                 json!({"entities": [{"id": "x1"}, {"id": "x2"}], "nextUri": next, "cursors": {"after": "bmV4dDI="}}),

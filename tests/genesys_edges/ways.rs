@@ -84,7 +84,7 @@ pub(crate) fn told() -> Vec<Told> {
     vec![
         linked(genesys::listing(API, "/api/v2/x?pageSize=1").unwrap(), "entities", "/nextUri"),
         told(genesys::cursor_listing(API, "/api/v2/x").unwrap(), "entities", "/cursors/after"),
-        told(genesys::cursor_listing(API, "/api/v2/scan/x").unwrap(), "entities", "/cursors/after"),
+        told(genesys::scan(API, "/api/v2/scan/x").unwrap(), "entities", "/cursors/after"),
         told(genesys::search(API, "/api/v2/x/search", json!({})).unwrap(), "results", "/nextPage"),
         linked(genesys::results(API, json!({})).unwrap(), "results", "/nextPage"),
         told(genesys::entities(API, json!({})).unwrap(), "entities", "/next_page"),
