@@ -10,22 +10,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
     OAuthLayer, TokenCache,
     client::HttpsClient,
-    genesys,
-    pager::{Pager, Query, Rule},
     retry::{CooldownLayer, RetryLayer, RetryPolicy, cooldown::Pacing},
 };
 
@@ -197,21 +195,32 @@ impl Stack {
     /// Ends the period where there is no data yet, if the API says that: nobody asked for more.
     async fn trim(&self, subject: &mut Subject) -> Result<(), Failure> {
         let (Source::Job, Some(period)) = (self.source, &mut subject.period) else { return Ok(()) };
-        let failure = |halt| self.failure(&halt, Path::new(""));
-        let url = format!("{}{AVAILABILITY}", self.base_url.trim_end_matches('/'));
-        let query = Query::get(url, "/none", Rule::single()).map_err(|error| failure(Halt::Api(error)))?;
-        let query = query.explain_errors(genesys::explain);
-        let answer = Pager::new(self.service(), query).next().await;
-        let answer = answer.transpose().map_err(|error| failure(Halt::Api(error)))?;
-        let until: Option<Timestamp> = answer.and_then(|answer| answer.field("/dataAvailabilityDate"));
+        // Without an answer it is left as it is: what is wrong is told by the export itself.
+        let answer = timeout(self.patience.request, self.availability()).await;
+        let until = answer.map_err(BoxError::from).and_then(|answer| answer);
+        let until = until.inspect_err(|error| tracing::debug!(error, "until when there is data is not known")).ok();
         if let Some(until) = until.filter(|until| *until < period.to) {
             tracing::info!(%until, "the API has data until then");
             *period = Period::new(period.from, until);
             if period.is_empty() {
-                return Err(failure(Halt::Incomplete(format!("there is data until {until} only"))));
+                let halt = Halt::Incomplete(format!("there is data until {until} only"));
+                return Err(self.failure(&halt, Path::new("")));
             }
         }
         Ok(())
+    }
+
+    /// Until when jobs have data.
+    async fn availability(&self) -> Result<Timestamp, BoxError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Availability {
+            data_availability_date: Timestamp,
+        }
+        let url = format!("{}{AVAILABILITY}", self.base_url.trim_end_matches('/'));
+        let answer = self.service().oneshot(Request::get(url).body(Full::default())?).await?;
+        let body = Limited::new(answer.into_body(), MOST_OF_AN_ANSWER).collect().await?.to_bytes();
+        Ok(serde_json::from_slice::<Availability>(&body)?.data_availability_date)
     }
 
     fn counts(&self) -> impl Fn() -> Counts + Send + 'static + use<> {
@@ -307,6 +316,7 @@ impl Export {
     }
 }
 
+const MOST_OF_AN_ANSWER: usize = 64 * 1024;
 const AVAILABILITY: &str = "/api/v2/analytics/conversations/details/jobs/availability";
 /// How long the page in hand may take when somebody wants the run to end.
 const FINISH: Duration = Duration::from_secs(1);
