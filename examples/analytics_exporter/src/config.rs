@@ -10,7 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tower_oauth2::retry::RetryPolicy;
 
-use crate::{args::Args, failure::Failure, form::Form, output::Names, period::Period};
+use crate::{
+    args::{Args, Shape},
+    failure::Failure,
+    form::Form,
+    output::Names,
+    period::Period,
+    source::Source,
+};
 
 /// What to ask for: the last seven days, unless something else was said; `None` for what is of no period.
 ///
@@ -31,6 +38,9 @@ pub fn period(args: &Args, now: Timestamp) -> Result<Option<Period>, Failure> {
             return Err(Failure::usage(format!("{flag} is for what is of a period, and {source} is as it is now")));
         }
         return Ok(None);
+    }
+    if args.shape != Shape::Details && args.source != Source::Details {
+        return Err(Failure::usage(format!("--shape is for --source details, and not for {}", args.source.name())));
     }
     if args.shard.is_some() && (args.from.is_none() || args.to.is_none()) {
         return Err(Failure::usage("--shard needs --from and --to, so that all machines mean the same"));

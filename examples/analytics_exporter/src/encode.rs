@@ -37,7 +37,8 @@ impl Form {
             Format::Csv => Cow::Owned(csv(&self.fields, lines, first)?),
             Format::Parquet => Cow::Owned(rows(&self.fields, lines)?),
         };
-        let Some(how) = self.compress.filter(|_| !plain.is_empty()) else { return Ok(plain) };
+        // A file without a record has a member without a byte: nothing at all is no gzip.
+        let Some(how) = self.compress.filter(|_| first || !plain.is_empty()) else { return Ok(plain) };
         // Nothing can fail in memory.
         let compressed = compress(how, &plain);
         compressed.map(Cow::Owned).map_err(|error| Misfit { record: 0, problem: error.to_string() })
@@ -192,7 +193,8 @@ mod tests {
                 Compression::Zstd => zstd::Decoder::new(&file[..]).unwrap().read_to_string(&mut plain).unwrap(),
             };
             assert_eq!(plain, "{\"a\":1}\n{\"a\":2}\n");
-            assert!(form.encode(b"", true).unwrap().is_empty());
+            assert!(form.encode(b"", false).unwrap().is_empty());
+            assert!(!form.encode(b"", true).unwrap().is_empty());
         }
     }
 

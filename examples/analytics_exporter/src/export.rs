@@ -117,10 +117,7 @@ pub async fn run(args: &Args, environment: Environment, progress: Progress) -> R
             Ok(signal) = told => {
                 // The page in hand is finished, if it comes soon.
                 stop.send_replace(true);
-                match timeout(FINISH, pages).await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(_)) | Err(_) => Err(Failure::stopped(signal)),
-                }
+                pages.await.map_err(|_| Failure::stopped(signal))
             }
         }
     };
@@ -318,5 +315,3 @@ impl Export {
 
 const MOST_OF_AN_ANSWER: usize = 64 * 1024;
 const AVAILABILITY: &str = "/api/v2/analytics/conversations/details/jobs/availability";
-/// How long the page in hand may take when somebody wants the run to end.
-const FINISH: Duration = Duration::from_secs(1);

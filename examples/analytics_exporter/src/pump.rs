@@ -1,6 +1,6 @@
 //! From the API to the output: part after part, page after page, several parts at once if wanted, in one order.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -9,6 +9,7 @@ use http_body_util::Full;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
+    time::sleep,
 };
 use tower::{BoxError, Service};
 
@@ -83,6 +84,8 @@ where
     D: Disk,
 {
     let mut stop = feeds.manner.stop.clone();
+    let given_up = give_up(stop.clone());
+    tokio::pin!(given_up);
     loop {
         feeds.fill(output);
         let Some((feed, parts)) = feeds.lanes.front_mut() else { return Ok(()) };
@@ -96,6 +99,7 @@ where
                 continue;
             }
             frame = feed.next() => frame,
+            () = &mut given_up => return Err(Halt::Stopped),
         };
         let Some(frame) = frame else {
             feeds.lanes.pop_front();
@@ -129,6 +133,14 @@ where
             return Err(Halt::Stopped);
         }
     }
+}
+
+/// Waits until somebody wants it to end, and a little longer for the page in hand.
+async fn give_up(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    sleep(FINISH).await;
 }
 
 /// The lanes under way, each with the number of parts it is still to bring, in the order of the parts.
@@ -236,5 +248,7 @@ where
     Feed::Ahead(spool, Runner { task, stop })
 }
 
+/// How long the page in hand may take when somebody wants it to end.
+const FINISH: Duration = Duration::from_secs(1);
 /// What may wait in memory, of all parts together.
 const MEMORY: usize = 16 * 1024 * 1024;
