@@ -251,4 +251,4 @@ where
 /// How long the page in hand may take when somebody wants it to end.
 const FINISH: Duration = Duration::from_secs(1);
 /// What may wait in memory, of all parts together.
-const MEMORY: usize = 16 * 1024 * 1024;
+const MEMORY: usize = 8 * 1024 * 1024;

@@ -175,4 +175,4 @@ impl<F: DiskFile> Write for Counted<'_, F> {
 }
 
 /// Staged bytes of a row group, all of which are in memory at a time.
-const ROW_GROUP: usize = 8 * 1024 * 1024;
+const ROW_GROUP: usize = 4 * 1024 * 1024;
