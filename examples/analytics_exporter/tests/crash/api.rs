@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -127,8 +127,11 @@ fn interval(query: &Value) -> (i64, i64) {
 
 /// When each conversation began.
 fn hours() -> impl Iterator<Item = i64> {
-    let hour = |text: &str| text.parse::<Timestamp>().unwrap().as_second().div_euclid(3600);
-    (hour(FROM) - LONGEST..hour(TO)).filter(|hour| hour % EVERY == 0)
+    static HOURS: LazyLock<Vec<i64>> = LazyLock::new(|| {
+        let hour = |text: &str| text.parse::<Timestamp>().unwrap().as_second().div_euclid(3600);
+        (hour(FROM) - LONGEST..hour(TO)).filter(|hour| hour % EVERY == 0).collect()
+    });
+    HOURS.iter().copied()
 }
 
 fn length(hour: i64) -> i64 {

@@ -150,13 +150,13 @@ fn differs(found: &BTreeMap<PathBuf, Vec<u8>>, expected: &BTreeMap<PathBuf, Vec<
     format!("{}\ninstead of\n{}", text(found), text(expected))
 }
 
-#[tokio::test]
-async fn ten_thousand_crashes_change_nothing_and_cost_a_page_each() {
+/// With seeds that are `first`, and each `step` further, so many crashes.
+async fn crashes(first: u64, step: u64, count: u64) {
     let (api, setup) = (Api::new(), Setup::plain());
     setup.undisturbed(&api).await;
     let asked_at_best = api.asked();
-    let (mut crashes, mut seed) = (0, 0);
-    while crashes < 10_000 {
+    let (mut crashes, mut seed) = (0, first);
+    while crashes < count {
         crashes += setup
             .crash_everywhere(&api, seed, |step, after, begun, asked| {
                 let saved = begun.content(Path::new(CHECKPOINT)).map(|saved| Checkpoint::read(&saved).unwrap());
@@ -165,8 +165,22 @@ async fn ten_thousand_crashes_change_nothing_and_cost_a_page_each() {
                 assert!(asked <= asked_at_best + extra, "{after:?} at step {step}: {asked}, {asked_at_best}");
             })
             .await;
-        seed += 1;
+        seed += step;
     }
+}
+
+#[test]
+fn ten_thousand_crashes_change_nothing_and_cost_a_page_each() {
+    // A thread a core: nothing is shared.
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(crashes(thread, threads, 10_000_u64.div_ceil(threads)));
+            });
+        }
+    });
 }
 
 fn forms() -> Vec<Form> {
