@@ -1,4 +1,5 @@
 //! Guides. There is no code in here.
 
 pub mod composing;
+pub mod exporting;
 pub mod layers;
