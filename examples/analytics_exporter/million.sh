@@ -28,6 +28,6 @@ while kill -0 "$exporter" 2>/dev/null; do
 done
 wait "$exporter"
 lines=$(wc -l <"$work/conversations.ndjson" 2>/dev/null || echo 0)
-distinct=$(grep -o '^{"conversationId":"[^"]*"' "$work/conversations.ndjson" | sort -u | wc -l)
+distinct=$(grep -ao '^{"conversationId":"[^"]*"' "$work/conversations.ndjson" | sort -u | wc -l)
 echo "$lines lines, $distinct distinct conversations, $((peak / 1024)) MiB at the most"
 [ "$lines" -eq "$records" ] && [ "$distinct" -eq "$records" ]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -33,6 +33,8 @@ struct State {
     /// What each job is asked for.
     jobs: Mutex<HashMap<String, (i64, i64)>>,
     made: AtomicU64,
+    /// Whether jobs say that they have not everything.
+    lacks: AtomicBool,
 }
 
 // === impl Api ===
@@ -45,6 +47,11 @@ impl Api {
     /// How many pages were asked for.
     pub(crate) fn asked(&self) -> u64 {
         self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// From now on jobs say that they have not everything.
+    pub(crate) fn lack(&self) {
+        self.0.lacks.store(true, Ordering::SeqCst);
     }
 
     /// No job is there any more.
@@ -109,6 +116,9 @@ impl State {
                 let number: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
                 let mut pages = all.chunks(PAGE_SIZE as usize).skip(number);
                 let mut answer = json!({"conversations": pages.next().unwrap_or_default()});
+                if self.lacks.load(Ordering::SeqCst) {
+                    answer["dataAvailabilityDate"] = FROM.into();
+                }
                 if pages.next().is_some() {
                     answer["cursor"] = (number + 1).to_string().into();
                 }
