@@ -3,13 +3,13 @@
 use std::{fmt, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, parser::ValueSource};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     form::{Compression, Format},
-    source::Source,
+    source::{Source, Vendor},
 };
 
 /// Exports Genesys Cloud and NICE CXone analytics to files: each record as the API wrote it, none lost, none twice.
@@ -140,7 +140,10 @@ pub struct Args {
 impl Args {
     /// From the command line and the environment. What is blank was not said.
     pub fn read() -> Self {
-        Self::parse().without_blanks()
+        let matches = Self::command().get_matches();
+        let args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let of_environment = |name: &str| matches.value_source(name) == Some(ValueSource::EnvVariable);
+        args.of_vendor(of_environment).without_blanks()
     }
 
     /// Which ends of the period were said.
@@ -152,6 +155,22 @@ impl Args {
     pub fn output(&self) -> PathBuf {
         let name = || format!("{}.{}", self.source.noun(), self.format.extension(self.compress)).into();
         self.output.clone().unwrap_or_else(name)
+    }
+
+    /// Without what the environment says of Genesys Cloud, where that is not asked: CXone's secrets are not for its URLs.
+    fn of_vendor(mut self, of_environment: impl Fn(&str) -> bool) -> Self {
+        if self.source.vendor() == Vendor::Cxone {
+            let genesys = [
+                ("region", &mut self.region),
+                ("api_url", &mut self.api_url),
+                ("token_url", &mut self.token_url),
+                ("scope", &mut self.scope),
+            ];
+            for (name, text) in genesys {
+                text.take_if(|_| of_environment(name));
+            }
+        }
+        self
     }
 
     fn without_blanks(mut self) -> Self {
@@ -287,8 +306,6 @@ Exit codes:
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -201,6 +201,28 @@ async fn urls_and_scope_come_from_the_environment_and_flags_go_before_it() {
 }
 
 #[tokio::test]
+async fn the_secrets_of_one_vendor_are_not_sent_to_the_urls_of_the_other() {
+    let genesys = Api::serve(|it| it).await;
+    let issuer = Issuer::builder().client(ID, SECRET).access_key("KEY====", "KEYSECRET====").build();
+    let cxone = Api::serve_with(issuer, |it| it.records(10)).await;
+    let [url, other] = [cxone.server.url(""), genesys.server.url("")];
+    let outcome = Exporter::new()
+        .args(["--source", "cxone-contacts"])
+        .env("CXONE_CLIENT_ID", ID)
+        .env("CXONE_CLIENT_SECRET", SECRET)
+        .env("CXONE_ACCESS_KEY_ID", "KEY====")
+        .env("CXONE_ACCESS_KEY_SECRET", "KEYSECRET====")
+        .env("CXONE_API_URL", &url)
+        .env("CXONE_TOKEN_URL", &format!("{url}/auth/token"))
+        .env("GENESYS_ENVIRONMENT", "mypurecloud.ie")
+        .env("GENESYS_ENV_URL", &other)
+        .env("GENESYS_TOKEN_URL", &format!("{other}/oauth/token"))
+        .exits(0)
+        .await;
+    assert_eq!((outcome.summary()["records"].as_u64(), genesys.requests()), (Some(10), 0));
+}
+
+#[tokio::test]
 async fn a_region_of_the_environment_says_where_tokens_come_from() {
     // The token endpoint is here, so that nobody else is asked; the region is seen in what is said of the API.
     let issuer = Issuer::builder().client("someone", "else").build();
