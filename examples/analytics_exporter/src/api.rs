@@ -104,7 +104,7 @@ impl Api {
             }
             Vendor::Cxone => {
                 let urls = or([&args.api_url, &args.token_url], environment.cxone_urls);
-                let somewhere = urls.iter().any(Option::is_some);
+                let somewhere = urls.iter().any(Option::is_some) || args.cxone_issuer != cxone::ISSUER;
                 let Some([id, secret, key, key_secret]) = all(environment.cxone, CXONE, somewhere)? else {
                     return Ok(None);
                 };
@@ -283,6 +283,8 @@ mod tests {
         assert!(matches!(&api.place, Place::Issuer(issuer) if issuer == cxone::ISSUER));
         let shown = format!("{api:?}");
         assert!(!shown.contains("s3cr3t"), "{shown}");
+        let issuer = [&cxone[..], &["--cxone-issuer", "https://issuer.example"]].concat();
+        assert!(resolve(&issuer, ["", ""], [""; 4]).is_err(), "whoever names an issuer wants no simulator");
         let one = [&cxone[..], &["--api-url", "https://api-na1.niceincontact.com"]].concat();
         assert!(resolve(&one, ["", ""], ["a", "b", "c", "d"]).unwrap_err().to_string().contains("--token-url"));
     }

@@ -177,6 +177,9 @@ impl Args {
         for text in [&mut self.region, &mut self.api_url, &mut self.token_url, &mut self.scope] {
             text.take_if(|text| text.trim().is_empty());
         }
+        if self.cxone_issuer.trim().is_empty() {
+            self.cxone_issuer = tower_oauth2::cxone::ISSUER.to_owned();
+        }
         self
     }
 }

@@ -16,8 +16,27 @@ use crate::{
     form::Form,
     output::Names,
     period::Period,
-    source::Source,
+    source::{Source, Vendor},
 };
+
+/// Refuses flags that would do nothing.
+///
+/// # Errors
+///
+/// If one was said that the source does not know.
+pub fn check_flags(args: &Args) -> Result<(), Failure> {
+    let source = args.source.name();
+    if args.source != Source::Details && args.shape != Shape::Details {
+        return Err(Failure::usage(format!("--shape is of the details query: leave it out for --source {source}")));
+    }
+    if args.source.vendor() == Vendor::Cxone {
+        let said = [(args.region.is_some(), "--region"), (args.scope.is_some(), "--scope")];
+        if let Some((_, flag)) = said.iter().find(|(said, _)| *said) {
+            return Err(Failure::usage(format!("{flag} is of Genesys Cloud: leave it out for --source {source}")));
+        }
+    }
+    Ok(())
+}
 
 /// What to ask for: the last seven days, unless something else was said; `None` for what is of no period.
 ///
@@ -38,9 +57,6 @@ pub fn period(args: &Args, now: Timestamp) -> Result<Option<Period>, Failure> {
             return Err(Failure::usage(format!("{flag} is for what is of a period, and {source} is as it is now")));
         }
         return Ok(None);
-    }
-    if args.shape != Shape::Details && args.source != Source::Details {
-        return Err(Failure::usage(format!("--shape is for --source details, and not for {}", args.source.name())));
     }
     if args.shard.is_some() && (args.from.is_none() || args.to.is_none()) {
         return Err(Failure::usage("--shard needs --from and --to, so that all machines mean the same"));
@@ -200,6 +216,21 @@ mod tests {
             &[&["--lookback", "1h"], &from[..]].concat(),
         ] {
             assert_eq!(resolve(bad).unwrap_err().code(), 2, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        for bad in [
+            &["--source", "job", "--shape", "results"][..],
+            &["--source", "cxone-contacts", "--shape", "entities"],
+            &["--source", "cxone-contacts", "--region", "mypurecloud.ie"],
+            &["--source", "cxone-contacts", "--scope", "x"],
+        ] {
+            assert_eq!(check_flags(&args(bad)).unwrap_err().code(), 2, "{bad:?}");
+        }
+        for good in [&["--shape", "results"][..], &["--source", "job", "--shape", "details", "--scope", "x"]] {
+            check_flags(&args(good)).unwrap();
         }
     }
 

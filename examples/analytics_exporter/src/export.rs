@@ -52,6 +52,7 @@ use crate::{
 ///
 /// Whatever kept a record from being exported.
 pub async fn run(args: &Args, environment: Environment, progress: Progress) -> Result<String, Failure> {
+    config::check_flags(args)?;
     let api = Api::resolve(args, environment)?;
     let filters = config::filters(args)?;
     let form = Form::resolve(args)?;
