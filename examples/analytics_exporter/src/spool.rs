@@ -66,7 +66,7 @@ impl Spool {
     pub async fn put(&self, frame: Result<Frame, Halt>) {
         loop {
             let changed = self.changed.notified();
-            if self.state().disk < self.limits.disk {
+            if self.has_room() {
                 break;
             }
             changed.await;
@@ -103,6 +103,12 @@ impl Spool {
             }
             changed.await;
         }
+    }
+
+    /// A frame has it in any case when nothing is on the disk: otherwise nothing could ever pass a limit of zero.
+    fn has_room(&self) -> bool {
+        let disk = self.state().disk;
+        disk == 0 || disk < self.limits.disk
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,6 +226,22 @@ mod tests {
         assert!(!put.is_finished());
         for number in 0..3 {
             assert_eq!(next(&spool).await, Some((number, 25)));
+        }
+        put.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_room_on_the_disk_frames_pass_nevertheless() {
+        let spool = Arc::new(spool(10, 0));
+        let puts = Arc::clone(&spool);
+        let put = tokio::spawn(async move {
+            for number in 0..20 {
+                puts.put(Ok(frame(number, 25))).await;
+            }
+        });
+        for number in 0..20 {
+            let taken = tokio::time::timeout(Duration::from_secs(1), next(&spool)).await;
+            assert_eq!(taken, Ok(Some((number, 25))));
         }
         put.await.unwrap();
     }
