@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub struct Limits {
     pub memory: usize,
     /// On the disk, in bytes. Whoever puts in waits if there is more.
     pub disk: u64,
-    /// Where, in a file that has no name and is gone with the process.
+    /// Where, in files that have no name and are gone with the process.
     pub folder: PathBuf,
 }
 
@@ -40,7 +40,9 @@ struct State {
     queue: VecDeque<Waiting>,
     memory: usize,
     disk: u64,
-    file: Option<File>,
+    /// What is written to, and how long it is. Another one begins before it is too long, and it is gone when everything
+    /// was taken that is in it: of one file for all the beginning could not be given back.
+    file: Option<(Arc<File>, u64)>,
     ended: bool,
 }
 
@@ -50,6 +52,7 @@ enum Waiting {
     /// Its lines are on the disk.
     Away {
         frame: Frame,
+        file: Arc<File>,
         at: u64,
         len: usize,
     },
@@ -123,14 +126,16 @@ impl State {
         let waiting = match frame {
             Ok(mut frame) if !frame.lines.is_empty() && self.memory + frame.lines.len() > limits.memory => {
                 let lines = std::mem::take(&mut frame.lines);
-                let file = match &mut self.file {
-                    Some(file) => file,
-                    none => none.insert(tempfile::tempfile_in(&limits.folder)?),
+                let (file, len) = match &mut self.file {
+                    Some(file) if file.1 < limits.disk / FILES => file,
+                    other => other.insert((Arc::new(tempfile::tempfile_in(&limits.folder)?), 0)),
                 };
-                let at = file.seek(SeekFrom::End(0))?;
-                file.write_all(&lines)?;
+                let at = *len;
+                (&**file).seek(SeekFrom::Start(at))?;
+                (&**file).write_all(&lines)?;
+                *len += lines.len() as u64;
                 self.disk += lines.len() as u64;
-                Waiting::Away { frame, at, len: lines.len() }
+                Waiting::Away { frame, file: Arc::clone(file), at, len: lines.len() }
             }
             frame => {
                 self.memory += frame.as_ref().map_or(0, |frame| frame.lines.len());
@@ -147,24 +152,23 @@ impl State {
                 self.memory -= frame.as_ref().map_or(0, |frame| frame.lines.len());
                 Some(frame)
             }
-            Waiting::Away { frame, at, len } => {
+            Waiting::Away { frame, file, at, len } => {
                 self.disk -= len as u64;
-                Some(self.fetch(at, len).map(|lines| Frame { lines, ..frame }).map_err(Halt::Spool))
+                Some(fetch(&file, at, len).map(|lines| Frame { lines, ..frame }).map_err(Halt::Spool))
             }
         }
     }
-
-    fn fetch(&mut self, at: u64, len: usize) -> io::Result<Bytes> {
-        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        let mut lines = vec![0; len];
-        file.seek(SeekFrom::Start(at))?;
-        file.read_exact(&mut lines)?;
-        if self.disk == 0 {
-            file.set_len(0)?;
-        }
-        Ok(lines.into())
-    }
 }
+
+fn fetch(mut file: &File, at: u64, len: usize) -> io::Result<Bytes> {
+    let mut lines = vec![0; len];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut lines)?;
+    Ok(lines.into())
+}
+
+/// How many files what may wait is spread over.
+const FILES: u64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -211,7 +215,6 @@ mod tests {
         put.await.unwrap();
         let state = spool.state();
         assert_eq!((state.memory, state.disk), (0, 0));
-        assert_eq!(state.file.as_ref().unwrap().metadata().unwrap().len(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,6 +231,24 @@ mod tests {
             assert_eq!(next(&spool).await, Some((number, 25)));
         }
         put.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_is_not_on_the_disk_any_more_though_it_is_never_empty() {
+        let spool = spool(0, 1_000);
+        spool.put(Ok(frame(0, 100))).await;
+        for number in 1..500 {
+            spool.put(Ok(frame(number, 100))).await;
+            assert_eq!(next(&spool).await, Some((number - 1, 100)));
+            let state = spool.state();
+            let there = state.queue.iter().filter_map(|waiting| match waiting {
+                Waiting::Away { file, .. } => Some(file),
+                Waiting::Here(_) => None,
+            });
+            let files: Vec<_> = there.chain(state.file.as_ref().map(|(file, _)| file)).collect();
+            let len: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
+            assert!(len <= 1_000, "{len} bytes in {} files", files.len());
+        }
     }
 
     #[tokio::test(start_paused = true)]
