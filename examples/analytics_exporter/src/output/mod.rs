@@ -185,7 +185,6 @@ impl<D: Disk> Output<D> {
             self.state.mark.all_bytes += if self.names.stages() { 0 } else { header.len() as u64 };
         }
         let mut state = self.state.clone();
-        let last = state.mark.file;
         if self.names.stages() {
             let staged = state.mark.bytes;
             // Another file only if there is something in it, but for the first.
@@ -206,7 +205,7 @@ impl<D: Disk> Output<D> {
         self.save(state).map_err(Halt::Output)?;
         match &self.state.lacks {
             Some(problem) => Err(Halt::Incomplete(problem.clone())),
-            None => self.drop_staged(last).map_err(Halt::Output),
+            None => self.drop_all_staged().map_err(Halt::Output),
         }
     }
 
@@ -288,14 +287,25 @@ impl<D: Disk> Output<D> {
         Ok(())
     }
 
-    /// What was staged up to this file, and is a file of its own by now. From the first one on, so that none is overlooked
-    /// the next time.
-    fn drop_staged(&self, last: u32) -> io::Result<()> {
-        let mut first = last + 1;
-        while self.names.stages() && first > 1 && self.disk.exists(&self.names.written(first - 1))? {
+    /// What was staged up to this file, and is a file of its own by now. From the first one on, so that those that a crash
+    /// leaves are found from the last one on.
+    fn drop_staged(&self, number: u32) -> io::Result<()> {
+        if !self.names.stages() {
+            return Ok(());
+        }
+        let mut first = number + 1;
+        while first > 1 && self.disk.exists(&self.names.written(first - 1))? {
             first -= 1;
         }
-        (first..=last).try_for_each(|number| self.disk.remove(&self.names.written(number)))
+        (first..=number).try_for_each(|number| self.disk.remove(&self.names.written(number)))
+    }
+
+    /// The file in hand has nothing in it, and may not even be there.
+    fn drop_all_staged(&self) -> io::Result<()> {
+        if self.names.stages() {
+            self.disk.remove(&self.names.written(self.state.mark.file))?;
+        }
+        self.drop_staged(self.state.mark.file - 1)
     }
 
     fn save_if_begun(&mut self, state: Checkpoint) -> io::Result<()> {

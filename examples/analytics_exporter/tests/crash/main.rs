@@ -209,6 +209,7 @@ async fn a_crash_changes_nothing_in_any_form() {
         let setup = Setup { form, ..Setup::plain() };
         let (files, _) = setup.undisturbed(&api).await;
         assert_eq!(files.len() > 1, rotates, "{files:?}");
+        assert!(!files.keys().any(|path| path.extension().is_some_and(|it| it == "staging")), "{files:?}");
         setup.crash_everywhere(&api, 1, |_, _, _, _| {}).await;
     }
 }
