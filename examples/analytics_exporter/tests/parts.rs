@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -21,7 +22,7 @@ use analytics_exporter::{
     lane::{Common, Halt, Jobs},
     output::{Opened, Output, Said},
     period::Period,
-    pump::{Manner, pump},
+    pump::{Manner, Told, pump},
     source::Source,
 };
 use bytes::Bytes;
@@ -71,12 +72,30 @@ fn dense(
     }))
 }
 
+/// Where to, and how.
+#[derive(Clone, Debug, Default)]
+struct To {
+    path: PathBuf,
+    rotate: Option<u64>,
+    parts: u32,
+}
+
 async fn export(
     millis: i64,
     service: BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>,
 ) -> (Result<(), Halt>, String) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("out");
+    let to = To { path: dir.path().join("out"), ..To::default() };
+    let result = export_to(&to, millis, service, |_| {}).await;
+    (result, std::fs::read_to_string(&to.path).unwrap())
+}
+
+async fn export_to(
+    to: &To,
+    millis: i64,
+    service: BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>,
+    tell: impl FnMut(Told<'_>),
+) -> Result<(), Halt> {
     let at = |millis| Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();
     let subject = Subject {
         api: "https://api.example.com".into(),
@@ -84,7 +103,7 @@ async fn export(
         shape: Shape::Details,
         page_size: 100,
         filters: Map::new(),
-        form: Form::default(),
+        form: Form { rotate: to.rotate, ..Form::default() },
         shard: None,
         period: Some(Period { from: at(0), to: at(millis) }),
     };
@@ -96,11 +115,10 @@ async fn export(
         repeats: AtomicU64::new(0),
         jobs: Jobs::default(),
     });
-    let said = Said { from: true, to: true, at_once: 1, ..Said::default() };
-    let Ok(Opened::Output(mut output)) = Output::open(RealDisk, &path, subject, said) else { panic!("not opened") };
+    let said = Said { from: true, to: true, at_once: to.parts.max(1), ..Said::default() };
+    let Ok(Opened::Output(mut output)) = Output::open(RealDisk, &to.path, subject, said) else { panic!("not opened") };
     let (_stop, stop) = watch::channel(false);
-    let result = pump(service, &common, &mut output, &Manner { lanes: 1, spool: 0, stop }, |_| {}).await;
-    (result, std::fs::read_to_string(&path).unwrap())
+    pump(service, &common, &mut output, &Manner { lanes: 1, spool: 0, stop }, tell).await
 }
 
 async fn export_dense(millis: i64, refuses: bool) -> (Result<(), Halt>, String, Vec<String>) {
@@ -125,8 +143,9 @@ async fn a_part_with_more_than_the_api_counts_is_halved_until_it_fits() {
     }
 }
 
-/// The API counts it to be too much only when the second page is asked for.
-fn growing(grown: Arc<AtomicU64>) -> BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError> {
+/// The API counts it to be too much only when that page is asked for, of a period that begins then, in milliseconds; once.
+fn growing(begins: i64, page: i64) -> BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError> {
+    let grown = Arc::new(AtomicU64::new(0));
     BoxCloneService::new(service_fn(move |request: Request<Full<Bytes>>| {
         let grown = Arc::clone(&grown);
         async move {
@@ -134,7 +153,8 @@ fn growing(grown: Arc<AtomicU64>) -> BoxCloneService<Request<Full<Bytes>>, Respo
             let (from, to) = query["interval"].as_str().and_then(|text| text.split_once('/')).ok_or("no interval")?;
             let [from, to] = [from.parse::<Timestamp>()?.as_millisecond(), to.parse::<Timestamp>()?.as_millisecond()];
             let number = query["paging"]["pageNumber"].as_i64().ok_or("no number")?;
-            if number > 1 && to - from > 150 && grown.fetch_add(1, Ordering::SeqCst) < 1 {
+            let grows = (from - 1_700_000_000_000, number) == (begins, page);
+            if grows && grown.fetch_add(1, Ordering::SeqCst) < 1 {
                 let body = json!({"message": "Pagination may not exceed 100000 results.", "status": 400}).to_string();
                 return Ok(Response::builder().status(400).body(body.into())?);
             }
@@ -148,12 +168,20 @@ fn growing(grown: Arc<AtomicU64>) -> BoxCloneService<Request<Full<Bytes>>, Respo
 
 #[tokio::test]
 async fn a_part_that_grows_too_large_in_its_middle_is_cut_and_nothing_comes_twice() {
-    let grown = Arc::default();
-    let (result, output) = export(250, growing(Arc::clone(&grown))).await;
+    let (result, output) = export(250, growing(0, 2)).await;
     result.unwrap();
     let expected: String = (0..250_i64).map(|at| format!("{}\n", 1_700_000_000_000 + at)).collect();
     assert!(output == expected, "{output}");
-    assert!(grown.load(Ordering::SeqCst) >= 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_pipe_or_a_device_was_given_is_not_taken_back() {
+    let to = To { path: "/dev/null".into(), ..To::default() };
+    export_to(&to, 250, growing(0, 1), |_| {}).await.unwrap();
+    let halt = export_to(&to, 250, growing(0, 2), |_| {}).await.unwrap_err();
+    let Halt::Output(error) = halt else { panic!("{halt:?}") };
+    assert!(error.to_string().contains("cannot be taken back"), "{error}");
 }
 
 #[tokio::test]

@@ -255,6 +255,12 @@ impl<D: Disk> Output<D> {
 
     /// What is behind `mark` goes.
     fn cut_back(&mut self, mut state: Checkpoint, mark: Mark) -> io::Result<()> {
+        if self.saved_at.is_none() {
+            // Where the standard output is a file, there may be something before this export.
+            return Err(io::Error::other(
+                "a part of the export begins again, and what was written of it cannot be taken back here: say a file",
+            ));
+        }
         state.mark = mark;
         state.seen.truncate(mark.seen);
         self.seen = state.seen.iter().cloned().collect();
