@@ -174,6 +174,24 @@ async fn a_part_that_grows_too_large_in_its_middle_is_cut_and_nothing_comes_twic
     assert!(output == expected, "{output}");
 }
 
+#[tokio::test]
+async fn a_file_that_was_taken_away_does_not_come_back_as_zeros() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = To { path: dir.path().join("out"), rotate: Some(1), parts: 2 };
+    let third = dir.path().join("out-00003");
+    // The first part ends in the third file; the second part has two files when it begins again.
+    let halt = export_to(&to, 600, growing(300, 3), |told| {
+        if told.state.mark.pages == 5 {
+            std::fs::remove_file(&third).unwrap();
+        }
+    });
+    let halt = halt.await.unwrap_err();
+    let Halt::Output(error) = halt else { panic!("{halt:?}") };
+    assert!(error.to_string().contains("somebody changed it"), "{error}");
+    assert_eq!(std::fs::metadata(&third).map_or(0, |file| file.len()), 0);
+    assert_eq!(std::fs::read_to_string(dir.path().join("out-00004")).unwrap().lines().count(), 100);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn what_a_pipe_or_a_device_was_given_is_not_taken_back() {

@@ -261,16 +261,35 @@ impl<D: Disk> Output<D> {
                 "a part of the export begins again, and what was written of it cannot be taken back here: say a file",
             ));
         }
+        let file = match self.names.rotates() {
+            true => Some(self.disk.open(&self.names.written(mark.file))?),
+            false => None,
+        };
+        // One that was taken away must not come back as zeros.
+        let len = file.as_ref().unwrap_or(&self.file).size()?.unwrap_or_default();
+        if len < mark.bytes {
+            return Err(io::Error::other(self.changed(&mark, len)));
+        }
         state.mark = mark;
         state.seen.truncate(mark.seen);
         self.seen = state.seen.iter().cloned().collect();
         // That it does not count is known before it is gone.
         self.save(state)?;
         self.drop_files_after(mark.file)?;
-        if self.names.rotates() {
-            self.file = self.disk.open(&self.names.written(mark.file))?;
+        if let Some(file) = file {
+            self.file = file;
         }
         self.file.cut(mark.bytes)
+    }
+
+    /// The file of the mark has only so many bytes.
+    fn changed(&self, mark: &Mark, len: u64) -> String {
+        format!(
+            "{} has {len} bytes, and its checkpoint tells of {}: somebody changed it; say --restart to begin anew, or \
+             another --output",
+            self.names.written(mark.file).display(),
+            mark.bytes
+        )
     }
 
     /// From the last one on, so that there is never one missing among those that are left.

@@ -96,18 +96,14 @@ impl<D: Disk> Output<D> {
     fn go_on(&mut self, mark: Mark) -> Result<(), Unusable> {
         let len = self.file.size()?.unwrap_or_default();
         let mut mark = mark;
-        if len == 0 && self.state.is_fresh() {
+        let begins = self.names.written(self.state.mark.file);
+        if len == 0 && self.state.is_fresh() && (self.state.mark.file == mark.file || !self.disk.exists(&begins)?) {
             // Somebody took away what was complete.
             mark.bytes = 0;
             self.state.rewind(0);
         }
         if len < mark.bytes {
-            return Err(Unusable::Refused(format!(
-                "{} has {len} bytes, and its checkpoint tells of {}: somebody changed it; say --restart to begin anew, or \
-                 another --output",
-                self.names.written(mark.file).display(),
-                mark.bytes
-            )));
+            return Err(Unusable::Refused(self.changed(&mark, len)));
         }
         self.drop_files_after(mark.file)?;
         self.file.cut(mark.bytes)?;
