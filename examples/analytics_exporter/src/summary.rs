@@ -51,7 +51,7 @@ impl Summary {
 
     /// One line.
     pub fn line(&self, output: &Path) -> String {
-        let rate = (self.records - self.records_before) as f64 / self.elapsed.as_secs_f64().max(0.001);
+        let rate = self.records.saturating_sub(self.records_before) as f64 / self.elapsed.as_secs_f64().max(0.001);
         format!(
             "{} {} ({:.1} MB) on {} pages in {:.1} s, {rate:.0} a second; {} tokens, {} replays after a 401, {} retries; \
              written to {}",

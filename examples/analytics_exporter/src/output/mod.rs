@@ -50,7 +50,7 @@ pub struct Output<D: Disk> {
     seen: HashSet<String>,
     /// Whether what an earlier export wrote is gone.
     begun: bool,
-    /// What was there when this run began.
+    /// What was there when this run began, and is there still.
     found: Mark,
 }
 
@@ -62,7 +62,7 @@ impl<D: Disk> Output<D> {
         &self.state
     }
 
-    /// What was there when this run began.
+    /// What was there when this run began, and is there still.
     pub const fn found(&self) -> &Mark {
         &self.found
     }
@@ -271,6 +271,9 @@ impl<D: Disk> Output<D> {
             return Err(io::Error::other(self.changed(&mark, len)));
         }
         state.mark = mark;
+        if mark.records < self.found.records {
+            self.found = mark;
+        }
         state.seen.truncate(mark.seen);
         self.seen = state.seen.iter().cloned().collect();
         // That it does not count is known before it is gone.

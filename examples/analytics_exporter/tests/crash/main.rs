@@ -84,6 +84,7 @@ impl Setup {
         let (_stop, stop) = watch::channel(false);
         let manner = Manner { lanes: self.at_once as usize, spool: 1_000_000, stop };
         let pumped = pump(api.service(), &common, &mut output, &manner, |_| {}).await;
+        assert!(output.found().records <= output.state().mark.records, "what begins again was not found");
         match pumped {
             // It is at its end as well, whatever was not there yet.
             Ok(()) | Err(Halt::Incomplete(_)) => Ok(()),
