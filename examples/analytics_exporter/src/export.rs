@@ -61,7 +61,7 @@ pub async fn run(args: &Args, environment: Environment, progress: Progress) -> R
     let period = config::period(args, Timestamp::now())?;
     // Kept until the end of the run: it stops when it is dropped.
     let mut simulator = None;
-    let restart = args.restart || api.is_none();
+    let simulated = api.is_none();
     let api = match api {
         Some(api) => api,
         None => simulator.insert(Simulator::start(args.source, &progress).await?).api(args.source.vendor()),
@@ -98,7 +98,8 @@ pub async fn run(args: &Args, environment: Environment, progress: Progress) -> R
     let said = Said {
         from: args.from.is_some(),
         to: args.to.is_some(),
-        restart,
+        restart: args.restart,
+        simulated,
         lookback: args.lookback,
         at_once: args.concurrency,
     };

@@ -166,6 +166,19 @@ async fn a_complete_export_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_simulator_does_not_take_the_place_of_what_is_real() {
+    let api = api().await;
+    let first = exporter(&api).exits(0).await;
+    let real = first.read(CHECKPOINT).replace(&api.server.url(""), "https://api.mypurecloud.ie");
+    fs::write(first.path(CHECKPOINT), real).unwrap();
+    let lost = Exporter::new().after(first).exits(2).await;
+    lost.kept(&api, 100).says(["https://api.mypurecloud.ie", "credentials", "--restart"]);
+    let meant = Exporter::new().args(["--restart", "--quiet"]).after(lost).exits(0).await;
+    assert_eq!(meant.summary()["records"], 20_000);
+    Exporter::new().args(["--quiet"]).after(meant).exits(0).await;
+}
+
+#[tokio::test]
 async fn a_checkpoint_holds_no_secret() {
     let api = api().await;
     let first = stopped(&api, exporter(&api)).await;

@@ -21,6 +21,8 @@ pub struct Said {
     pub to: bool,
     /// Whether to begin anew.
     pub restart: bool,
+    /// Whether the records are those of a simulator, which take the place of nothing but such.
+    pub simulated: bool,
     /// How far to go back behind the end of a complete export.
     pub lookback: Duration,
     /// Into how many parts to cut a period at least.
@@ -65,7 +67,10 @@ impl<D: Disk> Output<D> {
                 path.display()
             )));
         }
-        let saved = if said.restart { None } else { read(&disk, &names)? };
+        let mut saved = if said.restart { None } else { read(&disk, &names)? };
+        if let Some(saved) = saved.take_if(|_| said.simulated) {
+            spare(&saved, path)?;
+        }
         let (state, cut) = match Plan::make(saved, subject, said, path)? {
             Plan::Begin(state) => (state, None),
             Plan::GoOn(state, mark) => (state, Some(mark)),
@@ -214,9 +219,25 @@ fn read<D: Disk>(disk: &D, names: &Names) -> Result<Option<Checkpoint>, Unusable
     })
 }
 
+/// Whoever has lost the credentials has not asked for the end of what was exported with them.
+fn spare(saved: &Checkpoint, path: &Path) -> Result<(), Unusable> {
+    let api = &saved.subject.api;
+    if api.starts_with(LOOPBACK) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Unusable::Refused(format!(
+        "{path} holds an export of {api}, and without credentials in the environment this one is of a simulator: say \
+         --restart to write over it, or another --output"
+    )))
+}
+
 fn sieve(subject: &Subject) -> Sieve {
     Sieve::new(subject.source.overlap(), subject.period, subject.piece())
 }
+
+/// How the URLs of all simulators begin.
+const LOOPBACK: &str = "http://127.0.0.1:";
 
 impl From<io::Error> for Unusable {
     fn from(error: io::Error) -> Self {
