@@ -148,8 +148,11 @@ async fn two_runs_do_not_write_the_same_output() {
     let mut first = exporter(&api).start();
     first.pages(&api, 2).await;
     let output = first.dir.path().join(OUTPUT);
-    let second = exporter(&api).args(["--output", output.to_str().unwrap()]).exits(2).await;
-    second.says(["is being written by another process"]);
+    for flags in [&[][..], &["--restart"], &["--restart", "--rotate", "1MB"]] {
+        let second = exporter(&api).args(["--output", output.to_str().unwrap()]);
+        let second = flags.iter().fold(second, |second, flag| second.args([*flag])).exits(2).await;
+        second.says(["is being written by another process"]);
+    }
     let first = first.end().await;
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     first.kept(&api, 100);

@@ -40,8 +40,8 @@ pub struct Output<D: Disk> {
     names: Names,
     /// What is written.
     file: D::File,
-    /// Kept until the end, so that no other process writes. `None` where that is the file itself.
-    _lock: Option<D::File>,
+    /// Kept until the end, so that no other process writes; beside the file itself, if that is locked.
+    _locks: [Option<D::File>; 2],
     /// `None` for a pipe or a device, which cannot be gone on with.
     saved_at: Option<PathBuf>,
     state: Checkpoint,

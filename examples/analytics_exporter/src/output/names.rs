@@ -48,6 +48,11 @@ impl Names {
         if self.rotates || self.stages { beside(&self.output, LOCK) } else { self.output.clone() }
     }
 
+    /// What is locked of the same output with other flags.
+    pub fn other_lock(&self) -> PathBuf {
+        if self.rotates || self.stages { self.output.clone() } else { beside(&self.output, LOCK) }
+    }
+
     pub fn checkpoint(&self) -> PathBuf {
         beside(&self.output, CHECKPOINT)
     }

@@ -62,10 +62,13 @@ impl<D: Disk> Output<D> {
             return Ok(Opened::Output(Box::new(Self::stream(disk, locked, names, subject, said.at_once))));
         }
         if !locked.lock()? {
-            return Err(Unusable::Refused(format!(
-                "{} is being written by another process: wait for it, or say another --output",
-                path.display()
-            )));
+            return Err(written_elsewhere(path));
+        }
+        // With other flags it is another file that is locked, and the checkpoint is the same.
+        let other = names.other_lock();
+        let other = if disk.exists(&other)? { Some(disk.open(&other)?) } else { None };
+        if other.as_ref().map(DiskFile::lock).transpose()? == Some(false) {
+            return Err(written_elsewhere(path));
         }
         let mut saved = if said.restart { None } else { read(&disk, &names)? };
         if let Some(saved) = saved.take_if(|_| said.simulated) {
@@ -79,11 +82,12 @@ impl<D: Disk> Output<D> {
         let number = cut.map_or(1, |mark: Mark| mark.file);
         let is_lock = names.lock() == names.written(number);
         let (file, lock) = if is_lock { (locked, None) } else { (disk.open(&names.written(number))?, Some(locked)) };
+        let locks = [lock, other];
         let sieve = sieve(&state.subject);
         let seen = state.seen.iter().cloned().collect();
         let saved_at = Some(names.checkpoint());
         let (begun, found) = (cut.is_some(), Mark::START);
-        let mut output = Self { disk, names, file, _lock: lock, saved_at, state, sieve, seen, begun, found };
+        let mut output = Self { disk, names, file, _locks: locks, saved_at, state, sieve, seen, begun, found };
         if let Some(mark) = cut {
             output.go_on(mark)?;
         }
@@ -94,7 +98,7 @@ impl<D: Disk> Output<D> {
     fn stream(disk: D, file: D::File, names: Names, subject: Subject, at_once: u32) -> Self {
         let (sieve, state) = (sieve(&subject), Checkpoint::new(subject, at_once));
         let (saved_at, found) = (None, state.mark);
-        Self { disk, names, file, _lock: None, saved_at, state, sieve, seen: HashSet::new(), begun: true, found }
+        Self { disk, names, file, _locks: [None, None], saved_at, state, sieve, seen: HashSet::new(), begun: true, found }
     }
 
     /// Cuts back to what the checkpoint tells of: `mark` is what it says is there, and no more may count of that.
@@ -217,6 +221,13 @@ fn read<D: Disk>(disk: &D, names: &Names) -> Result<Option<Checkpoint>, Unusable
         let problem = format!("{} {problem}", path.display());
         Unusable::Refused(format!("{problem}: say --restart to begin anew, or another --output"))
     })
+}
+
+fn written_elsewhere(path: &Path) -> Unusable {
+    Unusable::Refused(format!(
+        "{} is being written by another process: wait for it, or say another --output",
+        path.display()
+    ))
 }
 
 /// Whoever has lost the credentials has not asked for the end of what was exported with them.
