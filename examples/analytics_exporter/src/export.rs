@@ -30,7 +30,7 @@ use tower_oauth2::{
 use crate::{
     api::{Api, Environment, Found, TOKEN_TIMEOUT, host_of},
     args::Args,
-    checkpoint::Subject,
+    checkpoint::{Mark, Subject},
     config::{self, Patience},
     disk::RealDisk,
     failure::{Failure, Scene},
@@ -84,7 +84,8 @@ pub async fn run(args: &Args, environment: Environment, progress: Progress) -> R
         drop(subject.query(subject.period.as_ref(), true).map_err(|error| Failure::usage(error.to_string()))?);
         if let Some(summary) = &args.summary {
             // Found out now rather than at the end; and no earlier run's summary outlives one that is killed.
-            Summary::default().save(summary).map_err(|error| Failure::output(summary, &error))?;
+            let nothing = Summary { source: args.source, ..Summary::default() };
+            nothing.save(summary).map_err(|error| Failure::output(summary, &error))?;
         }
         if args.to.is_none() {
             stack.trim(&mut subject).await?;
@@ -105,8 +106,12 @@ pub async fn run(args: &Args, environment: Environment, progress: Progress) -> R
     };
     let mut export = match Export::open(args, stack, subject, said, progress.clone())? {
         Ok(export) => export,
-        Err(to) => {
+        Err((to, mark)) => {
             watch.abort();
+            if let Some(summary) = &args.summary {
+                let all = Summary { source: args.source, complete: true, ..Summary::default() }.of(&mark, &mark);
+                all.save(summary).map_err(|error| Failure::output(summary, &error))?;
+            }
             return Ok(format!("nothing new: {} has everything until {to}", args.output().display()));
         }
     };
@@ -241,14 +246,14 @@ struct Export {
 
 impl Export {
     /// Touches the output only when nothing else is left that could be wrong here. With an instant in place of an export
-    /// there is nothing new since then.
+    /// there is nothing new since then; with it comes what there is.
     fn open(
         args: &Args,
         stack: Stack,
         subject: Subject,
         said: Said,
         progress: Progress,
-    ) -> Result<Result<Self, Timestamp>, Failure> {
+    ) -> Result<Result<Self, (Timestamp, Mark)>, Failure> {
         let path = args.output();
         let unusable = |unusable| match unusable {
             Unusable::Io(error) => Failure::output(&path, &error),
@@ -259,7 +264,7 @@ impl Export {
         } else {
             match Output::open(RealDisk, &path, subject, said).map_err(unusable)? {
                 Opened::Output(output) => *output,
-                Opened::NothingNew(to) => return Ok(Err(to)),
+                Opened::NothingNew(to, mark) => return Ok(Err((to, mark))),
             }
         };
         let (state, found, noun) = (output.state(), output.found().records, args.source.noun());
@@ -293,17 +298,14 @@ impl Export {
         let summary = Summary {
             source: args.source,
             complete: result.is_ok(),
-            records: mark.records,
-            records_before: output.found().records,
-            pages: mark.pages,
-            bytes: mark.all_bytes,
-            files: if mark.bytes == 0 { mark.file.saturating_sub(1).max(1) } else { mark.file },
             tokens_minted: stack.tokens.stats().minted,
             replays_401: retries.replays,
             retries: retries.retries + self.common.repeats.load(Ordering::Relaxed),
             held_back: stack.cooldown.stats().waited,
             elapsed: Instant::now().saturating_duration_since(self.started),
+            ..Summary::default()
         };
+        let summary = summary.of(&mark, output.found());
         self.progress.clear();
         let saved = args
             .summary

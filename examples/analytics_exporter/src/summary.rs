@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use serde_json::json;
 
-use crate::{output::is_stdout, source::Source};
+use crate::{checkpoint::Mark, output::is_stdout, source::Source};
 
 /// What a run did, for people and, as JSON, for programs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +28,15 @@ pub struct Summary {
 // === impl Summary ===
 
 impl Summary {
+    /// With what there is in the output, and was there before.
+    #[must_use]
+    pub const fn of(self, mark: &Mark, before: &Mark) -> Self {
+        // The last file may have nothing in it.
+        let files = if mark.bytes == 0 && mark.file > 1 { mark.file - 1 } else { mark.file };
+        let Mark { records, pages, all_bytes: bytes, .. } = *mark;
+        Self { records, records_before: before.records, pages, bytes, files, ..self }
+    }
+
     /// # Errors
     ///
     /// If the file cannot be written.

@@ -182,6 +182,24 @@ async fn a_simulator_does_not_take_the_place_of_what_is_real() {
 }
 
 #[tokio::test]
+async fn a_run_without_a_start_adds_what_is_new_and_says_when_nothing_is() {
+    let api = api().await;
+    let to = |to| Exporter::of(&api).args(["--page-size", "10", "--to", to]);
+    let first = to("2026-03-01T12:00:00Z").exits(0).await;
+    let there = first.summary()["records"].as_u64().unwrap();
+    assert!((1..100).contains(&there));
+    first.kept(&api, there);
+    let nothing = to("2026-03-01T12:00:00Z").after(first).exits(0).await;
+    nothing.kept(&api, there).says(["nothing new"]);
+    let summary = nothing.summary();
+    assert_eq!((&summary["complete"], &summary["records"]), (&true.into(), &there.into()), "{summary}");
+    assert_eq!((&summary["records_before"], &summary["files"]), (&there.into(), &1.into()), "{summary}");
+    let all = to("2026-03-02T00:00:00Z").after(nothing).exits(0).await;
+    all.kept(&api, 100).says([&format!("adding to {there} conversations")]);
+    assert_eq!(all.summary()["records_before"], there);
+}
+
+#[tokio::test]
 async fn a_checkpoint_holds_no_secret() {
     let api = api().await;
     let first = stopped(&api, exporter(&api)).await;

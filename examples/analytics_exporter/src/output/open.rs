@@ -33,8 +33,8 @@ pub struct Said {
 #[derive(Debug)]
 pub enum Opened<D: Disk> {
     Output(Box<Output<D>>),
-    /// It has everything until then, and no more was asked for.
-    NothingNew(Timestamp),
+    /// It has everything until then, which is so much, and no more was asked for.
+    NothingNew(Timestamp, Mark),
 }
 
 /// Why an output cannot be used.
@@ -77,7 +77,7 @@ impl<D: Disk> Output<D> {
         let (state, cut) = match Plan::make(saved, subject, said, path)? {
             Plan::Begin(state) => (state, None),
             Plan::GoOn(state, mark) => (state, Some(mark)),
-            Plan::NothingNew(to) => return Ok(Opened::NothingNew(to)),
+            Plan::NothingNew(to, mark) => return Ok(Opened::NothingNew(to, mark)),
         };
         let number = cut.map_or(1, |mark: Mark| mark.file);
         let is_lock = names.lock() == names.written(number);
@@ -152,7 +152,7 @@ enum Plan {
     Begin(Checkpoint),
     /// It counts up to the mark, and what is there now is up to the other one.
     GoOn(Checkpoint, Mark),
-    NothingNew(Timestamp),
+    NothingNew(Timestamp, Mark),
 }
 
 // === impl Plan ===
@@ -173,7 +173,7 @@ impl Plan {
                 )));
             }
             if period.to <= complete_to {
-                return Ok(Self::NothingNew(complete_to));
+                return Ok(Self::NothingNew(complete_to, saved.mark));
             }
             if subject.form.format == Format::Parquet && subject.form.rotate.is_none() {
                 return Err(Unusable::Refused(format!(

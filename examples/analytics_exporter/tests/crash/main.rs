@@ -77,7 +77,7 @@ impl Setup {
         let output = Output::open(disk.process(), Path::new(OUTPUT), subject, said);
         let mut output = match output {
             Ok(Opened::Output(output)) => *output,
-            Ok(Opened::NothingNew(to)) => panic!("nothing new since {to}"),
+            Ok(Opened::NothingNew(to, _)) => panic!("nothing new since {to}"),
             Err(Unusable::Io(error)) => return Err(error.to_string()),
             Err(Unusable::Refused(problem)) => panic!("{problem}"),
         };
