@@ -2,17 +2,19 @@
 
 use std::process::ExitCode;
 
-use analytics_exporter::{api::Environment, args::Args, export, progress::Progress};
+use analytics_exporter::{api::Environment, args::Args, export, failure::Failure, progress::Progress};
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::read();
     let progress = Progress::new(args.quiet);
     progress.install_log(args.log);
-    let result = match Environment::read() {
-        Ok(environment) => export::run(&args, environment, progress.clone()).await,
-        Err(failure) => Err(failure),
-    };
+    let result = Runtime::new().map_err(|error| Failure::usage(format!("cannot run: {error}"))).and_then(|runtime| {
+        let result = runtime.block_on(run(&args, &progress));
+        // A name that is being looked up cannot be interrupted, and whoever wants the run to end does not wait for it.
+        runtime.shutdown_background();
+        result
+    });
     match result {
         Ok(said) => {
             if !args.quiet {
@@ -28,4 +30,8 @@ async fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+async fn run(args: &Args, progress: &Progress) -> Result<String, Failure> {
+    export::run(args, Environment::read()?, progress.clone()).await
 }
