@@ -7,8 +7,8 @@ use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let args = Args::read();
-    let progress = Progress::new(args.quiet);
-    progress.install_log(args.log);
+    let progress = Progress::new(args.quiet, args.log);
+    progress.install_log();
     let result = Runtime::new().map_err(|error| Failure::usage(format!("cannot run: {error}"))).and_then(|runtime| {
         let result = runtime.block_on(run(&args, &progress));
         // A name that is being looked up cannot be interrupted, and whoever wants the run to end does not wait for it.
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             progress.clear();
             if !failure.is_silent() {
-                progress.say(&format!("error: {failure}"));
+                progress.fail(&failure.to_string());
             }
             ExitCode::from(failure.code())
         }

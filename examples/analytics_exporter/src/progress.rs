@@ -10,6 +10,8 @@ use std::{
 use indicatif::{
     HumanCount, HumanDuration, HumanFloatCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
+use jiff::Timestamp;
+use serde_json::json;
 use tokio::{task::JoinHandle, time::Instant};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -21,6 +23,7 @@ pub struct Progress {
     bar: ProgressBar,
     view: Arc<Mutex<View>>,
     lines: bool,
+    log: Log,
 }
 
 /// What there is to show.
@@ -56,7 +59,7 @@ pub struct Counts {
 // === impl Progress ===
 
 impl Progress {
-    pub fn new(quiet: bool) -> Self {
+    pub fn new(quiet: bool, log: Log) -> Self {
         let terminal = io::stderr().is_terminal();
         let bar = if terminal && !quiet {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8))
@@ -69,16 +72,16 @@ impl Progress {
             // So that it is seen to live while it waits for a Retry-After.
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar, view, lines: !terminal && !quiet }
+        Self { bar, view, lines: !terminal && !quiet, log }
     }
 
     /// Logs to the standard error, above the bar. `RUST_LOG` says what; by default warnings.
-    pub fn install_log(&self, form: Log) {
+    pub fn install_log(&self) {
         let said = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|said| !said.trim().is_empty());
         let filter = said.and_then(|said| EnvFilter::try_new(said).ok()).unwrap_or_else(|| EnvFilter::new("warn"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(self.bar.clone()));
         // Only a test could have installed one before.
-        let _already = match form {
+        let _already = match self.log {
             Log::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
             Log::Json => log.json().try_init(),
         };
@@ -139,6 +142,27 @@ impl Progress {
 
     /// A line, whether there is a bar or not.
     pub fn say(&self, line: &str) {
+        self.write("INFO", line);
+    }
+
+    /// Why the run failed.
+    pub fn fail(&self, problem: &str) {
+        self.write("ERROR", problem);
+    }
+
+    fn write(&self, level: &str, line: &str) {
+        let line = match self.log {
+            Log::Text if level == "ERROR" => format!("error: {line}"),
+            Log::Text => line.to_owned(),
+            // As the log has it: whoever reads that as objects reads these too.
+            Log::Json => json!({
+                "timestamp": Timestamp::now(),
+                "level": level,
+                "fields": {"message": line},
+                "target": env!("CARGO_PKG_NAME"),
+            })
+            .to_string(),
+        };
         // Nobody may be listening; the export goes on.
         self.bar.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }

@@ -30,7 +30,7 @@ pub fn watch(progress: Progress) -> (JoinHandle<()>, oneshot::Receiver<Signal>) 
         };
         let failure = Failure::stopped(last);
         progress.clear();
-        progress.say(&format!("error: {failure} before the output could be finished"));
+        progress.fail(&format!("{failure} before the output could be finished"));
         process::exit(failure.code().into());
     });
     (task, told)

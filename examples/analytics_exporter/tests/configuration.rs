@@ -67,6 +67,19 @@ async fn a_log_can_be_an_object_a_line() {
 }
 
 #[tokio::test]
+async fn whatever_is_said_is_an_object_where_the_log_is() {
+    let api = Api::serve(|it| it.records(10)).await;
+    let good = Exporter::of(&api).args(["--log", "json"]).exits(0).await;
+    let bad = Exporter::of(&api).args(["--log", "json", "--query", "absent.json"]).exits(2).await;
+    for (outcome, level, says) in [(good, "INFO", "10 conversations"), (bad, "ERROR", "absent.json")] {
+        let lines: Vec<Value> = outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let last = lines.last().unwrap();
+        assert_eq!(last["level"], level, "{last}");
+        assert!(last["fields"]["message"].as_str().unwrap().contains(says), "{last}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_region_is_answered_with_those_that_exist() {
     let flag = Exporter::with_credentials().args(["--region", "mypurecloud.mars"]);
     let variable = Exporter::with_credentials().env("GENESYS_ENVIRONMENT", "mypurecloud.mars");
