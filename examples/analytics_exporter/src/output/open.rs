@@ -98,7 +98,18 @@ impl<D: Disk> Output<D> {
     fn stream(disk: D, file: D::File, names: Names, subject: Subject, at_once: u32) -> Self {
         let (sieve, state) = (sieve(&subject), Checkpoint::new(subject, at_once));
         let (saved_at, found) = (None, state.mark);
-        Self { disk, names, file, _locks: [None, None], saved_at, state, sieve, seen: HashSet::new(), begun: true, found }
+        Self {
+            disk,
+            names,
+            file,
+            _locks: [None, None],
+            saved_at,
+            state,
+            sieve,
+            seen: HashSet::new(),
+            begun: true,
+            found,
+        }
     }
 
     /// Cuts back to what the checkpoint tells of: `mark` is what it says is there, and no more may count of that.
