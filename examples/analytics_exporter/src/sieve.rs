@@ -50,6 +50,7 @@ impl Sieve {
             let record = Record::read(line);
             let drop = record.as_ref().is_some_and(|record| match self.overlap {
                 Overlap::None => false,
+                Overlap::Start(start) => time(record.member(start)).is_some_and(|start| self.is_elsewhere(start, part)),
                 Overlap::Edge(start) => time(record.member(start)).is_some_and(|start| start == part.to),
                 Overlap::Activity => {
                     let id = record.member(ID).map(RawValue::get).unwrap_or_default();
@@ -68,6 +69,12 @@ impl Sieve {
             }
         }
         Kept { lines: Cow::Owned(kept), records, spans }
+    }
+
+    /// Whether another part has it, of this period or of one to come. What began before all of it is kept in the first
+    /// part: when it began, it may not have been there yet.
+    fn is_elsewhere(&self, start: Timestamp, part: &Period) -> bool {
+        start >= part.to || (start < part.from && self.from.is_some_and(|from| from < part.from))
     }
 
     /// Whether another machine has it: the one whose piece has the first activity that is within the period.
@@ -186,6 +193,15 @@ mod tests {
         assert_eq!(first, ["\"first\"", "\"both\"", "\"never pauses\""]);
         assert_eq!(second, ["\"second\"", "\"pauses\""]);
         assert!(lines.len() > 5);
+    }
+
+    #[test]
+    fn a_conversation_is_of_the_part_that_it_began_in() {
+        let sieve = Sieve::new(Overlap::Start(START), Some(days(5, 21)), None);
+        let all: String = [4, 5, 10, 11, 20, 21].map(|start| conversation(&start.to_string(), start, &[])).concat();
+        let kept = |part| ids(&sieve.keep(all.as_bytes(), 6, Some(&part), &HashSet::new()));
+        assert_eq!(kept(days(5, 11)), ["\"4\"", "\"5\"", "\"10\""]);
+        assert_eq!(kept(days(11, 21)), ["\"11\"", "\"20\""]);
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub enum Overlap {
     None,
     /// A record is in each part that it was active in.
     Activity,
+    /// A record may be in each part that it was active in, and is of the one that it began in, as the member of this name
+    /// says.
+    Start(&'static str),
     /// One that began, as the member of this name says, when a part ends may be in that and in the next one.
     Edge(&'static str),
 }
@@ -128,7 +131,9 @@ impl Source {
             Self::Job => Overlap::Activity,
             // Whether the end of a period belongs to it is not documented.
             Self::CxoneContacts => Overlap::Edge("contactStartDate"),
-            Self::Details | Self::Users | Self::Contacts => Overlap::None,
+            // The API says no more than that they began on a day which the interval touches.
+            Self::Details => Overlap::Start("conversationStart"),
+            Self::Users | Self::Contacts => Overlap::None,
         }
     }
 

@@ -6,11 +6,13 @@ use jiff::Timestamp;
 
 use super::{Names, Output};
 use crate::{
+    args::Shape,
     checkpoint::{Checkpoint, Mark, Subject},
     disk::{Disk, DiskFile, RealDisk},
     form::Format,
     period::Period,
     sieve::Sieve,
+    source::Overlap,
 };
 
 /// What was said of an output and is not part of what is exported.
@@ -255,7 +257,8 @@ fn spare(saved: &Checkpoint, path: &Path) -> Result<(), Unusable> {
 }
 
 fn sieve(subject: &Subject) -> Sieve {
-    Sieve::new(subject.source.overlap(), subject.period, subject.piece())
+    let overlap = if subject.shape == Shape::Details { subject.source.overlap() } else { Overlap::None };
+    Sieve::new(overlap, subject.period, subject.piece())
 }
 
 /// How the URLs of all simulators begin.
