@@ -200,6 +200,20 @@ async fn a_run_without_a_start_adds_what_is_new_and_says_when_nothing_is() {
 }
 
 #[tokio::test]
+async fn a_complete_export_of_something_else_is_not_written_over() {
+    let api = api().await;
+    let of = |source| Exporter::of(&api).args(["--output", "out", "--source", source]);
+    let first = of("users").exits(0).await;
+    let users = first.read("out");
+    let other = of("contacts").after(first).exits(2).await;
+    other.says(["complete export of something else", "--source users", "say --restart"]);
+    assert!(other.read("out") == users, "it is as it was");
+    let again = of("users").after(other).exits(0).await;
+    assert!(again.read("out") == users, "as it is now, which is the same");
+    of("contacts").args(["--restart"]).after(again).exits(0).await;
+}
+
+#[tokio::test]
 async fn a_checkpoint_holds_no_secret() {
     let api = api().await;
     let first = stopped(&api, exporter(&api)).await;

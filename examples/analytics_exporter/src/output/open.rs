@@ -175,16 +175,20 @@ impl Plan {
         let path = path.display();
         let Some(saved) = saved else { return Ok(Self::Begin(Checkpoint::new(subject, said.at_once))) };
         if saved.complete {
-            let (Some(period), Some(complete_to), false) = (subject.period, saved.complete_to, said.from) else {
+            if said.from {
                 return Ok(Self::Begin(Checkpoint::new(subject, said.at_once)));
-            };
+            }
             let same = Subject { period: saved.subject.period, ..subject.clone() };
             if let Some(difference) = saved.subject.differs(&same) {
+                let flags = if subject.period.is_some() { "--from or --restart" } else { "--restart" };
                 return Err(Unusable::Refused(format!(
-                    "{path} holds a complete export of something else, with {difference}: say --from or --restart to write \
-                     over it, or another --output"
+                    "{path} holds a complete export of something else, with {difference}: say {flags} to write over it, or \
+                     another --output"
                 )));
             }
+            let (Some(period), Some(complete_to)) = (subject.period, saved.complete_to) else {
+                return Ok(Self::Begin(Checkpoint::new(subject, said.at_once)));
+            };
             if period.to <= complete_to {
                 return Ok(Self::NothingNew(complete_to, saved.mark));
             }
