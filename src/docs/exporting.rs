@@ -484,7 +484,8 @@
 //!
 //! **Say `--region` on the command line of a scheduled export.** Then missing credentials are an error, with exit code 2. Where
 //! nothing points to a real API, neither credentials nor a region nor a URL, the simulator is exported, the run says so even
-//! with `--quiet`, and it succeeds. It begins the output anew. For CXone, `--api-url` and `--token-url` do what `--region` does.
+//! with `--quiet`, and it succeeds: into a new file, or one that has simulated records, and only with `--restart` into one of a real
+//! API. For CXone, `--api-url` and `--token-url` do what `--region` does.
 //!
 //! ## Periods
 //!
@@ -496,6 +497,9 @@
 //! | nothing | the seven days before `--to` | that period |
 //! | a run that did not come to its end | goes on with its period | goes on, if it is of that period |
 //! | a complete one | **adds what is new since its end**, until `--to` or now | begins anew, in place of it |
+//!
+//! A conversation of `details` is of the part, and of the run, that it began in, to the millisecond; the start of a period belongs
+//! to it, the end does not. All that Genesys Cloud says of an interval is that conversations began on a day which it touches.
 //!
 //! So a nightly export is the same command each time, without any date in it:
 //!

@@ -193,14 +193,19 @@ where
 
     /// Ends what is under way, and waits until jobs that nobody goes on with are deleted.
     async fn close(self) {
+        let mut ending = Vec::new();
         for (feed, _) in self.lanes {
             match feed {
                 Feed::Here(lane) => lane.close().await,
-                Feed::Ahead(spool, runner) => {
-                    drop((runner.stop, spool));
-                    let _panicked = runner.task.await;
+                Feed::Ahead(_, Runner { task, stop }) => {
+                    drop(stop);
+                    ending.push(task);
                 }
             }
+        }
+        // All of them together.
+        for task in ending {
+            let _panicked = task.await;
         }
     }
 }

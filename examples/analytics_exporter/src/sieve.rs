@@ -15,7 +15,6 @@ use crate::{fields::Record, period::Period, source::Overlap};
 #[derive(Clone, Debug)]
 pub struct Sieve {
     overlap: Overlap,
-    /// Where the period of all shards begins.
     from: Option<Timestamp>,
     /// The piece of it that is exported here.
     piece: Option<Period>,
@@ -33,8 +32,9 @@ pub struct Kept<'a> {
 // === impl Sieve ===
 
 impl Sieve {
-    pub fn new(overlap: Overlap, period: Option<Period>, piece: Option<Period>) -> Self {
-        Self { overlap, from: period.map(|period| period.from), piece }
+    /// `from` is when the period of all shards and of all runs that were added to each other begins.
+    pub fn new(overlap: Overlap, from: Option<Timestamp>, piece: Option<Period>) -> Self {
+        Self { overlap, from, piece }
     }
 
     /// What is to be written of `lines`, which are a page of `part` with so many records. `seen` are the ids of the parts
@@ -71,8 +71,8 @@ impl Sieve {
         Kept { lines: Cow::Owned(kept), records, spans }
     }
 
-    /// Whether another part has it, of this period or of one to come. What began before all of it is kept in the first
-    /// part: when it began, it may not have been there yet.
+    /// Whether another part has it, of this period, of a run before or of one to come. What began before all of them is kept
+    /// in the first part, as nobody else has it.
     fn is_elsewhere(&self, start: Timestamp, part: &Period) -> bool {
         start >= part.to || (start < part.from && self.from.is_some_and(|from| from < part.from))
     }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn of_two_copies_that_of_the_newest_part_is_kept() {
-        let sieve = Sieve::new(Overlap::Activity, Some(days(1, 21)), None);
+        let sieve = Sieve::new(Overlap::Activity, Some(day(1)), None);
         let newer = conversation("long", 3, &[(3, 12)]) + &conversation("new", 11, &[(11, 12)]) + "{\"odd\":1}\n";
         let kept = sieve.keep(newer.as_bytes(), 3, Some(&days(11, 21)), &HashSet::new());
         assert_eq!((kept.records, kept.spans.as_slice()), (3, &["\"long\"".to_owned()][..]));
@@ -183,7 +183,7 @@ mod tests {
         ];
         let (whole, lines) = (days(2, 21), all.concat());
         let of = |piece: Period, with: &[usize]| {
-            let sieve = Sieve::new(Overlap::Activity, Some(whole), Some(piece));
+            let sieve = Sieve::new(Overlap::Activity, Some(whole.from), Some(piece));
             let lines: String = with.iter().map(|index| all[*index].as_str()).collect();
             ids(&sieve.keep(lines.as_bytes(), with.len() as u64, Some(&piece), &HashSet::new()))
         };
@@ -197,16 +197,20 @@ mod tests {
 
     #[test]
     fn a_conversation_is_of_the_part_that_it_began_in() {
-        let sieve = Sieve::new(Overlap::Start(START), Some(days(5, 21)), None);
+        let sieve = Sieve::new(Overlap::Start(START), Some(day(5)), None);
         let all: String = [4, 5, 10, 11, 20, 21].map(|start| conversation(&start.to_string(), start, &[])).concat();
         let kept = |part| ids(&sieve.keep(all.as_bytes(), 6, Some(&part), &HashSet::new()));
         assert_eq!(kept(days(5, 11)), ["\"4\"", "\"5\"", "\"10\""]);
         assert_eq!(kept(days(11, 21)), ["\"11\"", "\"20\""]);
+        // The first part of a run that adds to others.
+        let sieve = Sieve::new(Overlap::Start(START), Some(Timestamp::MIN), None);
+        let kept = sieve.keep(all.as_bytes(), 6, Some(&days(5, 11)), &HashSet::new());
+        assert_eq!(ids(&kept), ["\"5\"", "\"10\""]);
     }
 
     #[test]
     fn a_record_on_an_edge_is_of_the_part_that_begins_there() {
-        let sieve = Sieve::new(Overlap::Edge("contactStartDate"), Some(days(1, 21)), None);
+        let sieve = Sieve::new(Overlap::Edge("contactStartDate"), Some(day(1)), None);
         let line = |day: Timestamp| format!("{{\"contactStartDate\":\"{day}\"}}\n");
         let lines = line(day(1)) + &line(day(11)) + "{}\n";
         let kept = |part| sieve.keep(lines.as_bytes(), 3, Some(&part), &HashSet::new()).records;

@@ -59,4 +59,4 @@ pub fn asked() -> impl Future<Output = Signal> + Send {
     }
 }
 
-const GRACE: Duration = Duration::from_millis(1500);
+const GRACE: Duration = Duration::from_millis(1700);

@@ -85,7 +85,7 @@ impl<D: Disk> Output<D> {
         let is_lock = names.lock() == names.written(number);
         let (file, lock) = if is_lock { (locked, None) } else { (disk.open(&names.written(number))?, Some(locked)) };
         let locks = [lock, other];
-        let sieve = sieve(&state.subject);
+        let sieve = sieve(&state);
         let seen = state.seen.iter().cloned().collect();
         let saved_at = Some(names.checkpoint());
         let (begun, found) = (cut.is_some(), Mark::START);
@@ -98,7 +98,8 @@ impl<D: Disk> Output<D> {
 
     /// What is written to it cannot be gone on with.
     fn stream(disk: D, file: D::File, names: Names, subject: Subject, at_once: u32) -> Self {
-        let (sieve, state) = (sieve(&subject), Checkpoint::new(subject, at_once));
+        let state = Checkpoint::new(subject, at_once);
+        let sieve = sieve(&state);
         let (saved_at, found) = (None, state.mark);
         Self {
             disk,
@@ -260,9 +261,12 @@ fn spare(saved: &Checkpoint, path: &Path) -> Result<(), Unusable> {
     )))
 }
 
-fn sieve(subject: &Subject) -> Sieve {
+fn sieve(state: &Checkpoint) -> Sieve {
+    let subject = &state.subject;
+    // Where runs came before this one, what began earlier is theirs.
+    let from = state.complete_to.map(|_| Timestamp::MIN).or(subject.period.map(|period| period.from));
     let overlap = if subject.shape == Shape::Details { subject.source.overlap() } else { Overlap::None };
-    Sieve::new(overlap, subject.period, subject.piece())
+    Sieve::new(overlap, from, subject.piece())
 }
 
 /// How the URLs of all simulators begin.
