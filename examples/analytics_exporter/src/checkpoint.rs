@@ -11,6 +11,7 @@ use crate::{
     args::{Shape, Shard},
     form::Form,
     period::Period,
+    sieve::Seen,
     source::{Ask, Source},
 };
 
@@ -49,8 +50,8 @@ pub struct Checkpoint {
     pub cuts: usize,
     /// What is still to be exported, the part in hand first.
     pub parts: VecDeque<Part>,
-    /// Ids of records that began before their part, which the parts to come may have as well.
-    pub seen: Vec<String>,
+    /// Records that began before their part, which the parts to come may have as well.
+    pub seen: Vec<Seen>,
 }
 
 /// An amount of output.
@@ -64,7 +65,7 @@ pub struct Mark {
     pub all_bytes: u64,
     pub records: u64,
     pub pages: u64,
-    /// How many ids were remembered.
+    /// How many records were remembered.
     pub seen: usize,
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{fields::Record, period::Period, source::Overlap};
@@ -20,13 +20,22 @@ pub struct Sieve {
     piece: Option<Period>,
 }
 
+/// A record that began before the part it was written in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Seen {
+    /// As the API wrote it.
+    pub id: String,
+    /// Unless nobody knows.
+    pub start: Option<Timestamp>,
+}
+
 /// What is kept of a page.
 #[derive(Debug)]
 pub struct Kept<'a> {
     pub lines: Cow<'a, [u8]>,
     pub records: u64,
-    /// Ids to be remembered for the parts to come.
-    pub spans: Vec<String>,
+    /// Those to be remembered for the parts to come.
+    pub spans: Vec<Seen>,
 }
 
 // === impl Sieve ===
@@ -57,8 +66,9 @@ impl Sieve {
                     if seen.contains(id) || self.is_of_an_earlier_piece(line) {
                         return true;
                     }
-                    if time(record.member(START)).is_none_or(|start| start < part.from) && !id.is_empty() {
-                        spans.push(id.to_owned());
+                    let start = time(record.member(START));
+                    if start.is_none_or(|start| start < part.from) && !id.is_empty() {
+                        spans.push(Seen { id: id.to_owned(), start });
                     }
                     false
                 }
@@ -89,7 +99,8 @@ impl Sieve {
             .flat_map(|session| &session.segments)
             .filter_map(|segment| Some((segment.segment_start?, segment.segment_end)))
             .chain(conversation.conversation_start.map(|start| (start, Some(start))));
-        times.any(|(start, end)| start < piece.from && end.is_none_or(|end| end >= from))
+        // What ended just when the period begins may not be of it: rather twice than not at all.
+        times.any(|(start, end)| start < piece.from && (start >= from || end.is_none_or(|end| end > from)))
     }
 }
 
@@ -163,8 +174,9 @@ mod tests {
         let sieve = Sieve::new(Overlap::Activity, Some(day(1)), None);
         let newer = conversation("long", 3, &[(3, 12)]) + &conversation("new", 11, &[(11, 12)]) + "{\"odd\":1}\n";
         let kept = sieve.keep(newer.as_bytes(), 3, Some(&days(11, 21)), &HashSet::new());
-        assert_eq!((kept.records, kept.spans.as_slice()), (3, &["\"long\"".to_owned()][..]));
-        let seen = kept.spans.iter().cloned().collect();
+        let long = Seen { id: "\"long\"".into(), start: Some(day(3)) };
+        assert_eq!((kept.records, kept.spans.as_slice()), (3, &[long][..]));
+        let seen = kept.spans.iter().map(|seen| seen.id.clone()).collect();
         let older = conversation("long", 3, &[(3, 9)]) + &conversation("old", 4, &[(4, 5)]) + "{\"odd\":1}\n";
         let kept = sieve.keep(older.as_bytes(), 3, Some(&days(1, 11)), &seen);
         assert_eq!(ids(&kept), ["\"old\"", "null"]);

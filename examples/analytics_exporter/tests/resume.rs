@@ -234,6 +234,20 @@ async fn the_standard_output_has_no_checkpoint() {
     assert_eq!(files, ["summary.json"]);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_standard_output_is_one_by_its_other_name_and_in_a_file() {
+    let api = api().await;
+    for name in ["-", "/dev/stdout"] {
+        let run = exporter(&api).args(["--output", name]);
+        let mut file = fs::File::create(run.path("all")).unwrap();
+        std::io::Write::write_all(&mut file, b"before\n").unwrap();
+        let outcome = run.stdout(file).exits(0).await;
+        assert!(outcome.read("all") == format!("before\n{}", api.ndjson()));
+        assert!(!std::path::Path::new("/dev/stdout.checkpoint").exists());
+    }
+}
+
 #[tokio::test]
 async fn two_hundred_kills_change_nothing() {
     let api = Api::serve(|it| it.records(400).interval(PERIOD).unwrap().latency(Duration::from_millis(3))).await;

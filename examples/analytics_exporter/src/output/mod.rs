@@ -100,12 +100,13 @@ impl<D: Disk> Output<D> {
         state.mark.records += kept.records;
         state.mark.pages += 1;
         state.mark.seen += kept.spans.len();
-        self.seen.extend(kept.spans.iter().cloned());
+        self.seen.extend(kept.spans.iter().map(|seen| seen.id.clone()));
         state.seen.extend(kept.spans);
         if let (Some(next), Some(part)) = (next, state.parts.front_mut()) {
             part.continuation = Some(next);
         } else {
             end(&mut state);
+            self.seen = ids(&state);
         }
         self.save(state).map_err(Halt::Output)
     }
@@ -118,6 +119,7 @@ impl<D: Disk> Output<D> {
     pub fn end_part(&mut self, lacks: Option<String>) -> io::Result<()> {
         let mut state = self.state.clone();
         end(&mut state);
+        self.seen = ids(&state);
         state.lacks = state.lacks.or(lacks);
         self.save_if_begun(state)
     }
@@ -130,7 +132,8 @@ impl<D: Disk> Output<D> {
     pub fn job(&mut self, period: Option<Period>, continuation: Continuation) -> io::Result<()> {
         self.begin()?;
         let mut state = self.state.clone();
-        let part = state.parts.iter_mut().find(|part| part.period == period && part.continuation.is_none());
+        let unread = |part: &Part| part.continuation.as_ref().is_none_or(|next| next.pages() == 0);
+        let part = state.parts.iter_mut().find(|part| part.period == period && unread(part));
         if let Some(part) = part {
             part.continuation = Some(continuation);
             self.save(state)?;
@@ -275,7 +278,7 @@ impl<D: Disk> Output<D> {
             self.found = mark;
         }
         state.seen.truncate(mark.seen);
-        self.seen = state.seen.iter().cloned().collect();
+        self.seen = ids(&state);
         // That it does not count is known before it is gone.
         self.save(state)?;
         self.drop_files_after(mark.file)?;
@@ -311,6 +314,10 @@ impl<D: Disk> Output<D> {
         }
         for number in (number + 1..=last).rev() {
             of(number).iter().try_for_each(|path| self.disk.remove(path))?;
+        }
+        // What is still staged is no file yet, whatever one of that name was.
+        if self.names.stages() && number > 1 {
+            self.disk.remove(&self.names.file(number))?;
         }
         Ok(())
     }
@@ -355,12 +362,22 @@ impl<D: Disk> Output<D> {
     }
 }
 
+/// The part in hand is at its end.
 fn end(state: &mut Checkpoint) {
-    state.parts.pop_front();
+    let part = state.parts.pop_front().and_then(|part| part.period);
+    // The parts to come are older, and have nothing that began in this one or later.
+    if let Some(part) = part {
+        state.seen.retain(|seen| seen.start.is_none_or(|start| start < part.from));
+        state.mark.seen = state.seen.len();
+    }
     state.part_mark = state.mark;
 }
 
-/// Whether it is a file at all.
+fn ids(state: &Checkpoint) -> HashSet<String> {
+    state.seen.iter().map(|seen| seen.id.clone()).collect()
+}
+
+/// Whether it is the standard output, which is written from where it is and has no checkpoint.
 pub fn is_stdout(path: &Path) -> bool {
-    path == Path::new("-")
+    path == Path::new("-") || path == Path::new("/dev/stdout")
 }

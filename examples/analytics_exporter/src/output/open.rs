@@ -86,7 +86,7 @@ impl<D: Disk> Output<D> {
         let (file, lock) = if is_lock { (locked, None) } else { (disk.open(&names.written(number))?, Some(locked)) };
         let locks = [lock, other];
         let sieve = sieve(&state);
-        let seen = state.seen.iter().cloned().collect();
+        let seen = super::ids(&state);
         let saved_at = Some(names.checkpoint());
         let (begun, found) = (cut.is_some(), Mark::START);
         let mut output = Self { disk, names, file, _locks: locks, saved_at, state, sieve, seen, begun, found };

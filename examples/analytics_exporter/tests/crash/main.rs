@@ -50,12 +50,8 @@ impl Setup {
         Self { at_once: 1, ..Self::default() }
     }
 
-    /// One process: to its end, or to the fault that is in the disk.
-    async fn run(&self, api: &Api, disk: &SimDisk) -> Result<(), String> {
-        if self.jobs_expire {
-            api.expire_jobs();
-        }
-        let subject = Subject {
+    fn subject(&self) -> Subject {
+        Subject {
             api: "https://api.example.com".into(),
             source: self.source,
             shape: Shape::Details,
@@ -64,7 +60,15 @@ impl Setup {
             form: self.form.clone(),
             shard: None,
             period: Some(Period { from: api::FROM.parse().unwrap(), to: api::TO.parse().unwrap() }),
-        };
+        }
+    }
+
+    /// One process: to its end, or to the fault that is in the disk.
+    async fn run(&self, api: &Api, disk: &SimDisk) -> Result<(), String> {
+        if self.jobs_expire {
+            api.expire_jobs();
+        }
+        let subject = self.subject();
         let second = Duration::from_secs(1);
         let said = Said { from: true, to: true, at_once: self.at_once, ..Said::default() };
         let common = Arc::new(Common {
@@ -250,7 +254,9 @@ async fn of_conversations_in_many_jobs_the_newest_copies_are_exported_once() {
     for at_once in [1, 2, 5] {
         let api = Api::new();
         let setup = Setup { source: Source::Job, at_once, ..Setup::plain() };
-        let (files, _) = setup.undisturbed(&api).await;
+        let disk = SimDisk::new(0);
+        setup.run(&api, &disk).await.unwrap();
+        let files = written(&disk);
         let (from, to): (jiff::Timestamp, jiff::Timestamp) = (api::FROM.parse().unwrap(), api::TO.parse().unwrap());
         let parts = Period { from, to }.parts(at_once);
         let parts: Vec<_> = parts.iter().map(|part| part.from.as_second().div_euclid(3600)).collect();
@@ -261,9 +267,37 @@ async fn of_conversations_in_many_jobs_the_newest_copies_are_exported_once() {
             let text = |name: &str| record[name].as_str().unwrap().to_owned();
             assert_eq!(found.insert(text("conversationId"), text("copy")), None, "{line} is there twice");
         }
+        let saved = Checkpoint::read(&disk.content(Path::new(CHECKPOINT)).unwrap()).unwrap();
+        assert!(saved.seen.is_empty() && saved.mark.seen <= 10, "{:?}", saved.mark);
         assert_eq!(found, api::newest_copies(&parts));
         assert!(found.values().collect::<std::collections::HashSet<_>>().len() > 1);
     }
+}
+
+#[cfg(feature = "parquet")]
+#[tokio::test]
+async fn what_was_finished_of_a_part_that_begins_again_does_not_stay() {
+    let (api, disk) = (Api::new(), SimDisk::new(0));
+    let setup = Setup { form: forms().pop().unwrap(), ..Setup::plain() };
+    let subject = setup.subject();
+    let query = subject.query(subject.period.as_ref(), true).unwrap();
+    let next = || tower_oauth2::pager::Pager::new(api.service(), query.clone()).continuation();
+    let said = Said { from: true, to: true, at_once: 1, ..Said::default() };
+    let Ok(Opened::Output(mut output)) = Output::open(disk.process(), Path::new(OUTPUT), subject, said) else {
+        panic!("not opened")
+    };
+    let lines: String =
+        (0..20).map(|n| format!("{{\"conversationId\":\"{n}\",\"x\":\"{}\"}}\n", "x".repeat(40))).collect();
+    output.page(lines.as_bytes(), 20, None).unwrap();
+    for _ in 0..3 {
+        output.page(lines.as_bytes(), 20, next()).unwrap();
+    }
+    assert!(written(&disk).len() > 3, "{:?}", disk.files());
+    output.again().unwrap();
+    output.end_part(None).unwrap();
+    output.complete().unwrap();
+    let files: Vec<_> = written(&disk).into_keys().collect();
+    assert_eq!(files, [Path::new("/out/conversations-00001")]);
 }
 
 #[tokio::test]
