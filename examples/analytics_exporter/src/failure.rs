@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt, io, path::Path};
 use tower_oauth2::{Error as TokenError, pager};
 
 use crate::{
-    lane::Halt,
+    frame::Halt,
     source::{Source, Vendor},
     stop::Signal,
 };

@@ -10,6 +10,7 @@ pub mod export;
 pub mod failure;
 pub mod fields;
 pub mod form;
+pub mod frame;
 pub mod lane;
 pub mod output;
 pub mod period;
@@ -19,6 +20,7 @@ pub mod sieve;
 pub mod simulator;
 pub mod source;
 pub mod spool;
+pub mod stack;
 pub mod stop;
 pub mod summary;
 

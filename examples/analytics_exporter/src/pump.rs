@@ -17,7 +17,8 @@ use crate::{
     blocking,
     checkpoint::Checkpoint,
     disk::Disk,
-    lane::{Common, Event, Frame, Halt, Lane},
+    frame::{Common, Event, Frame, Halt},
+    lane::Lane,
     output::Output,
     spool::{Limits, Spool},
 };

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::{
     blocking,
-    lane::{Frame, Halt},
+    frame::{Frame, Halt},
 };
 
 /// A queue with one who puts in and one who takes out.
@@ -175,7 +175,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::lane::Event;
+    use crate::frame::Event;
 
     fn frame(number: u64, len: usize) -> Frame {
         let lines = vec![u8::try_from(number % 251).unwrap(); len].into();

@@ -19,7 +19,7 @@ use analytics_exporter::{
     config::Patience,
     disk::RealDisk,
     form::Form,
-    lane::{Common, Halt, Jobs},
+    frame::{Common, Halt, Jobs},
     output::{Opened, Output, Said},
     period::Period,
     pump::{Manner, Told, pump},

@@ -244,7 +244,7 @@ async fn the_standard_output_is_one_by_its_other_name_and_in_a_file() {
         std::io::Write::write_all(&mut file, b"before\n").unwrap();
         let outcome = run.stdout(file).exits(0).await;
         assert!(outcome.read("all") == format!("before\n{}", api.ndjson()));
-        assert!(!std::path::Path::new("/dev/stdout.checkpoint").exists());
+        assert!(!Path::new("/dev/stdout.checkpoint").exists());
     }
 }
 

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use crate::{
     disk::{Disk, DiskFile},
     fields::{self, Field, Kind},
-    lane::Halt,
+    frame::Halt,
 };
 
 /// Writes the rows that are staged in `from` to `to`, in its place at once; its length. The same rows become the same bytes.

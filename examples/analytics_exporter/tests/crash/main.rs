@@ -17,7 +17,7 @@ use analytics_exporter::{
     checkpoint::{Checkpoint, Subject},
     config::Patience,
     form::{Compression, Form, Format},
-    lane::{Common, Halt, Jobs},
+    frame::{Common, Halt, Jobs},
     output::{Opened, Output, Said, Unusable},
     period::Period,
     pump::{Manner, pump},
