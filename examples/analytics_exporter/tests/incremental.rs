@@ -145,7 +145,7 @@ async fn shards_are_all_of_it_without_overlap_or_gap() {
 
 #[tokio::test]
 async fn shards_of_jobs_have_each_conversation_once() {
-    let api = Api::serve(|it| it.records(3_000).interval(WEEK).unwrap()).await;
+    let api = Api::serve(|it| it.records(3_000).interval(WEEK).unwrap().job_polls(1)).await;
     let period = ["--from", "2026-03-02T00:00:00Z", "--to", "2026-03-08T00:00:00Z", "--source", "job"];
     let ids = |text: &str| {
         let id = |line: &str| line.get(19..55).unwrap().to_owned();

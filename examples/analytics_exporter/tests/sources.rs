@@ -68,7 +68,7 @@ async fn a_scan_is_gone_on_with_where_it_stopped() {
 /// An API of CXone, with a page a request of the simulator's.
 async fn cxone(records: u64) -> (Api, Exporter) {
     let issuer = Issuer::builder().client(ID, SECRET).access_key("KEYID====", "KEY+SECRET====").build();
-    let api = Api::serve_with(issuer, |it| it.records(records).interval(WEEK).unwrap()).await;
+    let api = Api::serve_with(issuer, |it| it.records(records).interval(WEEK).unwrap().job_polls(1)).await;
     let url = api.server.url("");
     let exporter = Exporter::new()
         .env("CXONE_CLIENT_ID", ID)
@@ -109,7 +109,7 @@ async fn a_week_without_contacts_is_an_empty_file_and_a_wrong_key_says_what_to_c
 
 #[tokio::test]
 async fn a_job_is_exported_whole_and_deleted() {
-    let api = Api::serve(|it| it.records(230).interval(WEEK).unwrap()).await;
+    let api = Api::serve(|it| it.records(230).interval(WEEK).unwrap().job_polls(1)).await;
     let outcome = Exporter::of(&api).args(JOB).args(PERIOD).args(["--page-size", "100"]).exits(0).await;
     outcome.kept(&api, 230);
     let stats = api.analytics.stats();
@@ -118,7 +118,7 @@ async fn a_job_is_exported_whole_and_deleted() {
 
 #[tokio::test]
 async fn jobs_at_once_bring_each_conversation_once() {
-    let api = Api::serve(|it| it.records(3_000).interval(WEEK).unwrap()).await;
+    let api = Api::serve(|it| it.records(3_000).interval(WEEK).unwrap().job_polls(1)).await;
     let outcome = Exporter::of(&api).args(JOB).args(PERIOD).args(["--concurrency", "7"]).exits(0).await;
     let found = ids(&outcome.output(), "conversationId");
     let all = (0..3_000).map(|index| format!("\"{}\"", api.analytics.conversation_id(index))).collect();
@@ -155,13 +155,13 @@ async fn a_job_is_gone_on_with_by_the_next_run_also_while_it_is_waited_for() {
 #[tokio::test]
 async fn a_job_that_expires_or_fails_is_made_anew_and_nothing_comes_twice() {
     for fate in [JobFate::ExpiredAfter(2), JobFate::Failed, JobFate::Cancelled, JobFate::Expired] {
-        let api = Api::serve(|it| it.records(230).interval(WEEK).unwrap()).await;
+        let api = Api::serve(|it| it.records(230).interval(WEEK).unwrap().job_polls(1)).await;
         api.analytics.next_job(fate);
         let outcome = Exporter::of(&api).args(JOB).args(PERIOD).args(["--page-size", "50"]).exits(0).await;
         outcome.kept(&api, 230).says(["the job is made anew"]);
         assert_eq!(api.analytics.stats().jobs, 2, "{fate:?}");
     }
-    let api = Api::serve(|it| it.records(230).interval(WEEK).unwrap()).await;
+    let api = Api::serve(|it| it.records(230).interval(WEEK).unwrap().job_polls(1)).await;
     (0..3).for_each(|_| api.analytics.next_job(JobFate::Failed));
     let outcome = Exporter::of(&api).args(JOB).args(PERIOD).exits(4).await;
     outcome.says(["FAILED"]);
@@ -174,7 +174,7 @@ async fn data_that_is_not_there_yet_is_told_and_asked_for_again() {
     let serve = |late| async move {
         let issuer = Issuer::builder().client(ID, SECRET).build();
         Api::serve_with(issuer, |it| {
-            let it = it.records(230).interval(WEEK).unwrap();
+            let it = it.records(230).interval(WEEK).unwrap().job_polls(1);
             if late { it.available_until(until) } else { it }
         })
         .await
