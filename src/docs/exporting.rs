@@ -480,7 +480,7 @@
 //! |---|---|---|
 //! | Genesys Cloud | `GENESYS_CLIENT_ID`, `GENESYS_CLIENT_SECRET`: an OAuth client with the grant type Client Credentials | `--region mypurecloud.ie` or `--region eu-west-1`; `GENESYS_ENVIRONMENT` is the same |
 //! | CXone | `CXONE_CLIENT_ID`, `CXONE_CLIENT_SECRET`, `CXONE_ACCESS_KEY_ID`, `CXONE_ACCESS_KEY_SECRET` | found out; `--cxone-issuer` for another issuer |
-//! | either, behind a gateway | the same | `--api-url` and `--token-url` |
+//! | either, behind a gateway | the same | `--api-url` and `--token-url`; `GENESYS_ENV_URL` and `GENESYS_TOKEN_URL`, or `CXONE_API_URL` and `CXONE_TOKEN_URL`, are the same |
 //!
 //! **Say `--region` on the command line of a scheduled export.** Then missing credentials are an error, with exit code 2. Where
 //! nothing points to a real API, neither credentials nor a region nor a URL, the simulator is exported, the run says so even

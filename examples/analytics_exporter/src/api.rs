@@ -17,8 +17,7 @@ use crate::{args::Args, failure::Failure, source::Vendor};
 pub struct Environment {
     pub genesys: [Option<String>; 2],
     pub cxone: [Option<String>; 4],
-    /// Base URL of the API, and the token endpoint.
-    pub genesys_urls: [Option<String>; 2],
+    /// Base URL of the API, and the token endpoint. Those of Genesys Cloud are flags' as well.
     pub cxone_urls: [Option<String>; 2],
 }
 
@@ -72,7 +71,6 @@ impl Environment {
         Ok(Self {
             genesys: two(GENESYS)?,
             cxone: [client, secret, key, key_secret],
-            genesys_urls: two(["GENESYS_ENV_URL", "GENESYS_TOKEN_URL"])?,
             cxone_urls: two(["CXONE_API_URL", "CXONE_TOKEN_URL"])?,
         })
     }
@@ -96,7 +94,7 @@ impl Api {
     pub fn resolve(args: &Args, environment: Environment) -> Result<Option<Self>, Failure> {
         match args.source.vendor() {
             Vendor::Genesys => {
-                let [api, token] = or([&args.api_url, &args.token_url], environment.genesys_urls);
+                let [api, token] = [args.api_url.clone(), args.token_url.clone()];
                 let somewhere = args.region.is_some() || api.is_some() || token.is_some();
                 let Some([id, secret]) = all(environment.genesys, GENESYS, somewhere)? else { return Ok(None) };
                 let place = genesys(args.region.as_ref(), api, token)?;

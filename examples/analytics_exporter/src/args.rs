@@ -300,6 +300,7 @@ Environment:
                                              externalContacts:contact:view, as the source needs it
   CXONE_CLIENT_ID, CXONE_CLIENT_SECRET,      a back-end application of CXone, and the access key of a user that it
   CXONE_ACCESS_KEY_ID, CXONE_ACCESS_KEY_SECRET   signs in as
+  CXONE_API_URL, CXONE_TOKEN_URL             --api-url and --token-url for CXone
   RUST_LOG                                   what to log, such as tower_oauth2=debug [default: warn]
 
 Exit codes:

@@ -89,6 +89,18 @@ async fn contacts_of_cxone_are_found_from_the_issuer_to_the_last_page() {
 }
 
 #[tokio::test]
+async fn both_vendors_have_urls_in_the_environment_and_neither_gets_the_others_secrets() {
+    let (api, exporter) = cxone(5).await;
+    let (url, genesys) = (api.server.url(""), Api::serve(|it| it).await);
+    let exporter = exporter.env("CXONE_API_URL", &url).env("CXONE_TOKEN_URL", &format!("{url}/auth/token"));
+    let other = genesys.server.url("");
+    let exporter = exporter.env("GENESYS_ENV_URL", &other).env("GENESYS_TOKEN_URL", &format!("{other}/oauth/token"));
+    let outcome = exporter.args(PERIOD).exits(0).await;
+    assert_eq!(outcome.read("contacts.ndjson").lines().count(), 5);
+    assert_eq!(genesys.requests(), 0);
+}
+
+#[tokio::test]
 async fn a_contact_on_the_edge_of_two_parts_comes_once() {
     // One in the middle of the week, where the API counts both ends of a period to it.
     let (_api, exporter) = cxone(1).await;
