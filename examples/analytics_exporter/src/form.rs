@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{args::Args, failure::Failure, fields::Field};
+use crate::{args::Args, failure::Failure, fields::Field, output::is_stdout};
 
 /// How to write records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
@@ -68,7 +68,7 @@ impl Form {
     pub fn resolve(args: &Args) -> Result<Self, Failure> {
         let refuse = |problem: &str| Err(Failure::usage(problem.to_owned()));
         let table = args.format != Format::Ndjson;
-        let to_stdout = args.output() == std::path::Path::new("-");
+        let to_stdout = is_stdout(&args.output());
         if !table && !args.fields.is_empty() {
             return refuse("--fields are columns: say --format csv or parquet as well");
         }

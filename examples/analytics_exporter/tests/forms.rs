@@ -172,6 +172,7 @@ async fn forms_that_do_not_go_together_are_refused_before_anything_is_sent() {
         (&["--format", "csv", "--fields", "a..b"], "is no field"),
         (&["--format", "csv", "--fields", "a:number"], "is no type"),
         (&["--rotate", "1MB", "-o", "-"], "need a file"),
+        (&["--rotate", "1MB", "-o", "/dev/stdout"], "need a file"),
         (&["--rotate", "0"], "takes a size"),
         (
             &["--format", "parquet", "--compress", "gzip"],
