@@ -36,6 +36,9 @@ pub struct Checkpoint {
     version: u32,
     pub subject: Subject,
     pub complete: bool,
+    /// Whether the records are those of the simulator within the exporter.
+    #[serde(default)]
+    pub simulated: bool,
     /// What the API did not have yet, as it says.
     pub lacks: Option<String>,
     /// Until when the runs before this one were complete.
@@ -167,6 +170,7 @@ impl Checkpoint {
             version: VERSION,
             subject,
             complete: false,
+            simulated: false,
             lacks: None,
             complete_to,
             mark,

@@ -72,15 +72,14 @@ impl<D: Disk> Output<D> {
         if other.as_ref().map(DiskFile::lock).transpose()? == Some(false) {
             return Err(written_elsewhere(path));
         }
-        let mut saved = if said.restart { None } else { read(&disk, &names)? };
-        if let Some(saved) = saved.take_if(|_| said.simulated) {
-            spare(&saved, path)?;
-        }
-        let (state, cut) = match Plan::make(saved, subject, said, path)? {
+        let saved = if said.restart { None } else { read(&disk, &names)? };
+        let saved = saved.map_or(Ok(None), |saved| real(saved, said, path))?;
+        let (mut state, cut) = match Plan::make(saved, subject, said, path)? {
             Plan::Begin(state) => (state, None),
             Plan::GoOn(state, mark) => (state, Some(mark)),
             Plan::NothingNew(to, mark) => return Ok(Opened::NothingNew(to, mark)),
         };
+        state.simulated = said.simulated;
         let number = cut.map_or(1, |mark: Mark| mark.file);
         let is_lock = names.lock() == names.written(number);
         let (file, lock) = if is_lock { (locked, None) } else { (disk.open(&names.written(number))?, Some(locked)) };
@@ -248,17 +247,19 @@ fn written_elsewhere(path: &Path) -> Unusable {
     ))
 }
 
-/// Whoever has lost the credentials has not asked for the end of what was exported with them.
-fn spare(saved: &Checkpoint, path: &Path) -> Result<(), Unusable> {
-    let api = &saved.subject.api;
-    if api.starts_with(LOOPBACK) {
-        return Ok(());
+/// What counts of what is there. Simulated records are in nobody's way, and take the place of nothing but such: whoever has
+/// lost the credentials has not asked for the end of what was exported with them.
+fn real(saved: Checkpoint, said: Said, path: &Path) -> Result<Option<Checkpoint>, Unusable> {
+    match (saved.simulated, said.simulated) {
+        (true, _) => Ok(None),
+        (false, false) => Ok(Some(saved)),
+        (false, true) => Err(Unusable::Refused(format!(
+            "{} holds an export of {}, and without credentials in the environment this one is of a simulator: say --restart \
+             to write over it, or another --output",
+            path.display(),
+            saved.subject.api
+        ))),
     }
-    let path = path.display();
-    Err(Unusable::Refused(format!(
-        "{path} holds an export of {api}, and without credentials in the environment this one is of a simulator: say \
-         --restart to write over it, or another --output"
-    )))
 }
 
 fn sieve(state: &Checkpoint) -> Sieve {
@@ -268,9 +269,6 @@ fn sieve(state: &Checkpoint) -> Sieve {
     let overlap = if subject.shape == Shape::Details { subject.source.overlap() } else { Overlap::None };
     Sieve::new(overlap, from, subject.piece())
 }
-
-/// How the URLs of all simulators begin.
-const LOOPBACK: &str = "http://127.0.0.1:";
 
 impl From<io::Error> for Unusable {
     fn from(error: io::Error) -> Self {
