@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io, path::Path};
 
+use jiff::Timestamp;
 use tower_oauth2::{Error as TokenError, pager};
 
 use crate::{
@@ -96,6 +97,12 @@ impl Failure {
             // Whoever stopped it says why.
             Halt::Stopped => Self::stopped(Signal::Interrupt),
         }
+    }
+
+    /// The API has nothing of the period, and will.
+    pub fn no_data_yet(until: Timestamp) -> Self {
+        let message = format!("the API has data until {until} only, which is before the period begins");
+        Self { code: INCOMPLETE, message, hint: Some("run it again later".into()) }
     }
 
     /// Whether there is nobody left to tell.

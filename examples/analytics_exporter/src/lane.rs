@@ -8,17 +8,15 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::Full;
 use tokio::time::sleep;
-use tower::{BoxError, Service};
 use tower_oauth2::pager::{self, ErrorKind, Page, Pager};
 
 use crate::{
     checkpoint::Part,
+    client::Client,
     frame::{Common, Event, Frame, Halt},
     period::Period,
+    source::Source,
 };
 
 /// One part, or the parts that it turns out to be.
@@ -37,7 +35,7 @@ pub struct Lane<S> {
 struct InHand<S> {
     pages: Pager<S>,
     repeats: u64,
-    /// Whether its job was told of.
+    /// Whether its job was told of, if there is one.
     job_told: bool,
     /// Whether its last page was told of.
     ended: bool,
@@ -45,15 +43,7 @@ struct InHand<S> {
 
 // === impl Lane ===
 
-impl<S, R> Lane<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
+impl<S: Client> Lane<S> {
     pub fn new(service: S, common: Arc<Common>, part: Part) -> Self {
         let to_tell = VecDeque::new();
         Self { service, common, parts: [part].into(), in_hand: None, to_tell, attempts: JOB_ATTEMPTS }
@@ -165,17 +155,9 @@ where
     }
 }
 
-fn begin<S, R>(service: &S, common: &Common, part: &Part) -> Result<InHand<S>, pager::Error>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
+fn begin<S: Client>(service: &S, common: &Common, part: &Part) -> Result<InHand<S>, pager::Error> {
     let query = common.subject.query(part.period.as_ref(), common.keep_jobs)?;
-    let job_told = part.continuation.is_some();
+    let job_told = part.continuation.is_some() || common.subject.source != Source::Job;
     let pages = match part.continuation.clone() {
         Some(continuation) => Pager::resume(service.clone(), query, continuation)?,
         None => Pager::new(service.clone(), query),
@@ -184,15 +166,7 @@ where
     Ok(InHand { pages, repeats: 0, job_told, ended: false })
 }
 
-impl<S, R> InHand<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
+impl<S: Client> InHand<S> {
     async fn next(&mut self, common: &Common, part: Option<Period>) -> Option<Result<Page, pager::Error>> {
         let page = loop {
             tokio::select! {

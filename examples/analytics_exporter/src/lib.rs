@@ -3,6 +3,7 @@
 pub mod api;
 pub mod args;
 pub mod checkpoint;
+pub mod client;
 pub mod config;
 pub mod disk;
 pub mod encode;

@@ -2,20 +2,16 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::Full;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
     time::sleep,
 };
-use tower::{BoxError, Service};
 
 use crate::{
     blocking,
     checkpoint::Checkpoint,
+    client::Client,
     disk::Disk,
     frame::{Common, Event, Frame, Halt},
     lane::Lane,
@@ -47,22 +43,13 @@ pub struct Told<'a> {
 /// # Errors
 ///
 /// Whatever kept a record from being exported. A later run goes on with the page that it was on.
-pub async fn pump<S, R, D>(
+pub async fn pump<S: Client, D: Disk>(
     service: S,
     common: &Arc<Common>,
     output: &mut Output<D>,
     manner: &Manner,
     mut tell: impl FnMut(Told<'_>),
-) -> Result<(), Halt>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-    D: Disk,
-{
+) -> Result<(), Halt> {
     let mut feeds = Feeds { service, common, lanes: VecDeque::new(), manner };
     let result = flow(&mut feeds, output, &mut tell).await;
     feeds.close().await;
@@ -70,20 +57,11 @@ where
     blocking(|| output.complete())
 }
 
-async fn flow<S, R, D>(
+async fn flow<S: Client, D: Disk>(
     feeds: &mut Feeds<'_, S>,
     output: &mut Output<D>,
     tell: &mut impl FnMut(Told<'_>),
-) -> Result<(), Halt>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-    D: Disk,
-{
+) -> Result<(), Halt> {
     let mut stop = feeds.manner.stop.clone();
     let given_up = give_up(stop.clone());
     tokio::pin!(given_up);
@@ -165,15 +143,7 @@ struct Runner {
     stop: oneshot::Sender<()>,
 }
 
-impl<S, R> Feeds<'_, S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
+impl<S: Client> Feeds<'_, S> {
     /// Begins as many parts as are wanted at once.
     fn fill<D: Disk>(&mut self, output: &Output<D>) {
         let mut begun: usize = self.lanes.iter().map(|(_, parts)| parts).sum();
@@ -211,15 +181,7 @@ where
     }
 }
 
-impl<S, R> Feed<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
+impl<S: Client> Feed<S> {
     async fn next(&mut self) -> Option<Result<Frame, Halt>> {
         match self {
             Self::Here(lane) => lane.next().await,
@@ -228,15 +190,7 @@ where
     }
 }
 
-fn ahead<S, R>(mut lane: Lane<S>, spool: Spool) -> Feed<S>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
-{
+fn ahead<S: Client>(mut lane: Lane<S>, spool: Spool) -> Feed<S> {
     let spool = Arc::new(spool);
     let (stop, stopped) = oneshot::channel();
     let puts = Arc::clone(&spool);

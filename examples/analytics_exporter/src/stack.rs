@@ -2,14 +2,12 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use http_body_util::{BodyExt as _, Full, Limited};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::timeout;
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
+use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use tower_http::decompression::DecompressionLayer;
 use tower_oauth2::{
     OAuthLayer, TokenCache,
@@ -21,6 +19,7 @@ use crate::{
     api::{Api, Found, TOKEN_TIMEOUT, host_of},
     args::Args,
     checkpoint::Subject,
+    client::Client,
     config::Patience,
     failure::{Failure, Scene},
     frame::Halt,
@@ -58,6 +57,7 @@ impl Stack {
         let oauth = OAuthLayer::for_origin(&base_url, tokens.clone())?.acquire_timeout(2 * TOKEN_TIMEOUT);
         let cooldown = CooldownLayer::new().max_wait(patience.max_retry_after);
         let cooldown = match args.source.vendor() {
+            // Without the margin: a batch that comes a moment too early gets a 429, which is mended.
             Vendor::Genesys => cooldown.pace(Pacing::genesys().margin(Duration::ZERO)),
             Vendor::Cxone => cooldown,
         };
@@ -66,18 +66,7 @@ impl Stack {
     }
 
     /// One token, one cool-down, whatever is asked for at once.
-    pub fn service(
-        &self,
-    ) -> impl Service<
-        Request<Full<Bytes>>,
-        Response = Response<impl Body<Data: Send, Error: Into<BoxError>> + Send + 'static + use<>>,
-        Error = BoxError,
-        Future: Send,
-    >
-    + Clone
-    + Send
-    + 'static
-    + use<> {
+    pub fn service(&self) -> impl Client + use<> {
         ServiceBuilder::new()
             .layer(RetryLayer::new(self.policy.clone()))
             .layer(self.cooldown.clone())
@@ -107,8 +96,7 @@ impl Stack {
             tracing::info!(%until, "the API has data until then");
             *period = Period::new(period.from, until);
             if period.is_empty() {
-                let halt = Halt::Incomplete(format!("there is data until {until} only"));
-                return Err(self.failure(&halt, Path::new("")));
+                return Err(Failure::no_data_yet(until));
             }
         }
         Ok(())
@@ -122,7 +110,7 @@ impl Stack {
             data_availability_date: Timestamp,
         }
         let url = format!("{}{AVAILABILITY}", self.base_url.trim_end_matches('/'));
-        let answer = self.service().oneshot(Request::get(url).body(Full::default())?).await?;
+        let answer = self.service().oneshot(Request::get(url).body(Full::default())?).await.map_err(Into::into)?;
         let body = Limited::new(answer.into_body(), MOST_OF_AN_ANSWER).collect().await?.to_bytes();
         Ok(serde_json::from_slice::<Availability>(&body)?.data_availability_date)
     }

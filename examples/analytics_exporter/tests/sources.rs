@@ -206,6 +206,9 @@ async fn data_that_is_not_there_yet_is_told_and_asked_for_again() {
         (0..230).filter(|index| late.analytics.record(*index).contains("\"conversationStart\":\"2026-03-07")).count();
     assert_eq!(outcome.output().lines().count(), 230 - begun);
     assert!(begun > 0);
+    let early = Exporter::of(&late).args(JOB).args(["--from", "2026-03-07T12:00:00Z"]).exits(5).await;
+    early.says(["data until 2026-03-07T00:00:00Z only", "run it again later"]);
+    assert!(!early.path("conversations.ndjson").exists());
 }
 
 #[tokio::test]

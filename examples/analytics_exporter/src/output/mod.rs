@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub use self::{
-    names::{CHECKPOINT, Names},
+    names::Names,
     open::{Opened, Said, Unusable},
 };
 
@@ -125,7 +125,7 @@ impl<D: Disk> Output<D> {
         self.save_if_begun(state)
     }
 
-    /// A job that a later run can go on with.
+    /// A job that a later run can go on with. What an earlier export wrote goes: the checkpoint has to tell of the job.
     ///
     /// # Errors
     ///

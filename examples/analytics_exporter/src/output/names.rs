@@ -67,7 +67,7 @@ impl Names {
 }
 
 /// What the name of a checkpoint has behind that of its output.
-pub const CHECKPOINT: &str = ".checkpoint";
+const CHECKPOINT: &str = ".checkpoint";
 const STAGING: &str = ".staging";
 const LOCK: &str = ".lock";
 
