@@ -79,7 +79,8 @@
 //! From the outside in: what is about the request as the caller made it (trace, request id, buffer, redirects); then
 //! [`RetryLayer`](retry::RetryLayer), [`CooldownLayer`](retry::CooldownLayer) and [`OAuthLayer`], in this order; then what is
 //! about one attempt (limits, timeout, decompression) and the client. [`docs::composing`] has them all, with what goes
-//! wrong in another order, on clients of all kinds; [`docs::exporting`] goes from there to an export that is scheduled.
+//! wrong in another order, on clients of all kinds; [`docs::exporting`] goes from there to an export that is scheduled, and
+//! [`docs::exporter`] is how to use the one that is ready.
 //!
 //! # Features
 //!
