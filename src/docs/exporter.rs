@@ -42,8 +42,8 @@
 //!
 //! **Say `--region` on the command line of a scheduled export.** Then missing credentials are an error, with exit code 2. Where
 //! nothing points to a real API, neither credentials nor a region nor a URL, the simulator is exported, the run says so even
-//! with `--quiet`, and it succeeds: into a new file, or one that has simulated records, and only with `--restart` into one of a real
-//! API. For CXone, `--api-url` and `--token-url` do what `--region` does.
+//! with `--quiet`, and it succeeds: into a new file, or one that has simulated records, which a real export then takes the place of;
+//! and only with `--restart` into one of a real API. For CXone, `--api-url` and `--token-url` do what `--region` does.
 //!
 //! # Periods
 //!

@@ -178,7 +178,8 @@ fn access_key([id, secret]: [String; 2]) -> AccessKey {
 }
 
 fn cache(source: impl TokenSource) -> TokenCache {
-    // Requests in order cannot make a storm of 401s: each is replayed, and the first that stays one ends the run.
+    // No storm of 401s can come of it: each is replayed once, however many parts are asked for, and the first that stays one
+    // ends the run.
     let flap = Duration::from_millis(100);
     TokenCache::builder(source).fetch_timeout(2 * TOKEN_TIMEOUT).flap_interval(flap).build()
 }
