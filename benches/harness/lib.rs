@@ -1,0 +1,19 @@
+//! What the benches share: the stacks they measure, how they measure, and how they tell.
+//!
+//! A bench runs its contestants in turn, one round each, many times over, so that whatever the machine does meanwhile
+//! happens to all of them; it compares medians, as ratios. What a ratio of times is worth depends on the machine's mood
+//! and on where code happens to lie; counts of allocations and instructions depend on neither.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot go on has nothing else to do")]
+
+mod cpu;
+mod report;
+mod rounds;
+mod stack;
+
+pub use self::{
+    cpu::cpu_seconds,
+    report::Report,
+    rounds::{interleaved, median, percentile},
+    stack::{Inner, SECRET, Stack, StaticHeader, cached, fixed, hour_long, layer, request, send},
+};

@@ -1,0 +1,73 @@
+//! Results, for people and for scripts.
+
+use std::{env, fs, path::Path};
+
+use serde::Serialize;
+
+/// A table of results: printed, and kept where `BENCH_RESULTS` says.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    name: &'static str,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    values: Vec<Option<f64>>,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Of the bench `name`; a column has its unit in its name.
+    pub fn new(name: &'static str, columns: &[&str]) -> Self {
+        Self { name, columns: columns.iter().map(|&column| column.into()).collect(), rows: Vec::new() }
+    }
+
+    /// A contestant, with a value for each column, `NaN` where there is none.
+    pub fn row(&mut self, name: &str, values: &[f64]) {
+        assert_eq!(values.len(), self.columns.len(), "{name}");
+        let values = values.iter().map(|value| Some(*value).filter(|value| value.is_finite())).collect();
+        self.rows.push(Row { name: name.into(), values });
+    }
+
+    /// Prints it, and writes it to `NAME.json` in the folder that the environment variable `BENCH_RESULTS` names, if it does.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be written.
+    pub fn finish(self) {
+        let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(self.name.len());
+        print!("\n{:<width$}", self.name);
+        for column in &self.columns {
+            print!("  {column:>10}");
+        }
+        println!();
+        for row in &self.rows {
+            print!("{:<width$}", row.name);
+            for (value, column) in row.values.iter().zip(&self.columns) {
+                let value = value.map_or_else(|| "–".into(), readable);
+                print!("  {value:>column$}", column = column.chars().count().max(10));
+            }
+            println!();
+        }
+        if let Some(folder) = env::var_os("BENCH_RESULTS") {
+            let path = Path::new(&folder).join(self.name).with_extension("json");
+            let json = serde_json::to_string_pretty(&self).expect("a table is JSON");
+            fs::write(&path, json + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+}
+
+/// Three or four digits that count.
+fn readable(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        ..1.0 => format!("{value:.3}"),
+        1.0..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
