@@ -17,8 +17,10 @@ async fn twenty_thousand_conversations_come_from_another_process_through_expiry_
     let (summary, stats) = export("details", 20_000, &limits).await;
     assert!(summary["tokens_minted"].as_u64().unwrap() > 1, "{summary}");
     assert_eq!(summary["tokens_minted"], stats["tokens_minted"]);
-    // It keeps within the limit that the API tells, and does not run into it.
-    assert!(summary["held_back"].as_u64().unwrap() > 0, "{summary}");
+    // It keeps within the limit that the API tells, and does not run into it; on a machine that is slower than the limit, it
+    // need not be held back.
+    let rate = summary["pages"].as_f64().unwrap() / summary["elapsed_s"].as_f64().unwrap();
+    assert!(summary["held_back"].as_u64().unwrap() > 0 || rate < 25.0, "{summary}");
     assert!(stats["by_status"]["429"].as_u64().unwrap_or(0) <= 2, "{stats}");
 }
 
