@@ -88,7 +88,8 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `client` | [`client::HttpsClient`], on hyper-util and rustls; brings `hyper` |
+//! | `client` | [`client::HttpsClient`], on hyper-util and rustls; brings `hyper` and `coarse-clock` |
+//! | `coarse-clock` | on Linux, whether a token still holds is asked of the kernel's coarse clock, which costs a hit less; adds no API |
 //! | `hyper` | [`retry`] knows the errors of hyper, of the client in hyper-util, and of h2; brings no TLS |
 //! | `jwt` | [`grant::assertion`]: clients that sign who they are, with a private key or with their secret |
 //! | `metrics` | counters, histograms and gauges of every cache, and of [`retry`]; see [below](#metrics) |
@@ -138,6 +139,11 @@ pub mod challenge;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
+#[cfg_attr(
+    not(all(feature = "coarse-clock", any(target_os = "linux", target_os = "android"))),
+    path = "exact_clock.rs"
+)]
+mod clock;
 pub mod cxone;
 mod deadline;
 mod decimal;

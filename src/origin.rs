@@ -19,6 +19,8 @@ pub(crate) struct Origin {
     /// Lower case.
     host: Box<str>,
     port: u16,
+    /// Host and port as nearly everybody writes them: without the port, where it is the scheme's own.
+    authority: Box<str>,
 }
 
 // === impl Origin ===
@@ -40,7 +42,9 @@ impl Origin {
     /// The origin of an absolute `http` or `https` URI.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
         let (https, host, port) = parts(uri)?;
-        Some(Self { https, host: host.to_ascii_lowercase().into(), port })
+        let host = host.to_ascii_lowercase();
+        let authority = if port == default_port(https) { host.clone() } else { format!("{host}:{port}") };
+        Some(Self { https, host: host.into(), port, authority: authority.into() })
     }
 
     /// Whether `uri` is of this origin. Allocates nothing.
@@ -48,6 +52,18 @@ impl Origin {
         parts(uri).is_some_and(|(https, host, port)| {
             https == self.https && port == self.port && host.eq_ignore_ascii_case(&self.host)
         })
+    }
+
+    /// Whether `uri` has it letter by letter, which is seen at once. If not it may [match](Self::matches) all the same.
+    #[inline(always)]
+    pub(crate) fn is_written_in(&self, uri: &Uri) -> bool {
+        // As bytes in a pattern, they are compared in place.
+        let scheme = match uri.scheme().map(Scheme::as_str).unwrap_or_default().as_bytes() {
+            b"https" => self.https,
+            b"http" => !self.https,
+            _ => false,
+        };
+        scheme && uri.authority().is_some_and(|authority| authority.as_str() == &*self.authority)
     }
 
     /// Whether a token sent there cannot be read on the way: TLS, or a host that is this one by its very name.
@@ -70,9 +86,7 @@ impl fmt::Debug for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default) = if self.https { ("https", 443) } else { ("http", 80) };
-        write!(f, "{scheme}://{}", self.host)?;
-        if self.port == default { Ok(()) } else { write!(f, ":{}", self.port) }
+        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority)
     }
 }
 
@@ -94,7 +108,7 @@ pub(crate) fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
 /// `None` for a port that is no port, or more than a port after the host, such as `a:1[::1]:443`: clients differ in where
 /// they would connect then.
 fn port(authority: &Authority, https: bool) -> Option<u16> {
-    let default = if https { 443 } else { 80 };
+    let default = default_port(https);
     let after_host = authority.as_str().rsplit('@').next()?.strip_prefix(authority.host())?;
     match after_host.strip_prefix(':') {
         None if after_host.is_empty() => Some(default),
@@ -102,6 +116,10 @@ fn port(authority: &Authority, https: bool) -> Option<u16> {
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
         _ => None,
     }
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
 }
 
 /// `localhost`, an address literal of 127.0.0.0/8, or `[::1]`; nothing that a resolver would have a say in.
@@ -119,7 +137,26 @@ mod tests {
     use super::*;
 
     fn matches(origin: &str, uri: &str) -> bool {
-        Origin::parse(origin).unwrap().matches(&uri.parse().unwrap())
+        let (origin, uri) = (Origin::parse(origin).unwrap(), uri.parse().unwrap());
+        let matches = origin.matches(&uri);
+        // What is seen at once is only sooner seen.
+        assert!(matches || !origin.is_written_in(&uri), "{origin} {uri}");
+        matches
+    }
+
+    #[test]
+    fn the_usual_spelling_is_seen_at_once() {
+        for url in
+            ["https://api.example.com", "http://localhost:8080", "https://[::1]:8443", "http://a", "https://a:80"]
+        {
+            let uri = format!("{url}/v1?a=b").parse().unwrap();
+            assert!(Origin::parse(url).unwrap().is_written_in(&uri), "{url}");
+            assert!(Origin::parse(&url.to_uppercase()).unwrap().is_written_in(&uri), "{url}");
+        }
+        assert!(Origin::parse("https://a:443").unwrap().is_written_in(&"https://a/".parse().unwrap()));
+        for other in ["http://a/", "https://a:80/", "a:443", "/", "https://A/", "https://b@a/"] {
+            assert!(!Origin::parse("https://a").unwrap().is_written_in(&other.parse().unwrap()), "{other}");
+        }
     }
 
     #[test]

@@ -7,20 +7,22 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri, header::AUTHORIZATION};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
 use tokio::time::Instant;
 use tower::BoxError;
 use tower_service::Service;
 
 use crate::{
-    cache::{Grant, Lease, TokenCache},
-    caches::{Choice, Tokens},
+    cache::{Lease, TokenCache},
+    caches::Tokens,
+    clock::Until,
     deadline::Deadline,
     error::Error,
     future::{Demand, ResponseFuture, Waiting},
     min_ttl::MinTtl,
     origin::Origin,
     readiness,
+    token_key::TokenKey,
 };
 
 /// Puts a bearer token on requests; made by [`OAuthLayer`](crate::OAuthLayer), which has an example.
@@ -62,19 +64,37 @@ pub(crate) struct Binding {
     pub(crate) grpc: bool,
 }
 
+/// What a request says of itself.
+struct Wishes {
+    deadline: Option<Instant>,
+    min_ttl: Duration,
+    /// Whether it chooses its token.
+    keyed: bool,
+}
+
+/// Why a request cannot be sent now.
+enum Missing {
+    /// It has to wait for it.
+    Token(TokenCache),
+    /// Nobody knows which.
+    Choice(Error),
+}
+
 /// What this clone knows of the token. Empty in a fresh clone, and filled by its second request only: a service that is
 /// cloned for every request would pay for the copy and never use it.
 enum Snapshot {
     Empty,
     Used,
-    Held { grant: Grant, epoch: u64 },
+    Held { lease: Arc<Lease>, until: Until, epoch: u64 },
 }
 
 // === impl Binding ===
 
 impl Binding {
+    #[inline(always)]
     fn covers(&self, uri: &Uri) -> bool {
-        self.origins.as_ref().is_none_or(|origins| origins.iter().any(|origin| origin.matches(uri)))
+        let Some(origins) = &self.origins else { return true };
+        origins.iter().any(|origin| origin.is_written_in(uri)) || covers_in_any_spelling(origins, uri)
     }
 }
 
@@ -99,6 +119,36 @@ impl<S> OAuth<S> {
     pub fn into_inner(self) -> S {
         self.inner
     }
+
+    /// The token that was put on the request, if there is one cache for all, which has it.
+    #[inline(always)]
+    fn put_at_once<B>(&mut self, request: &mut Request<B>, min_ttl: Duration) -> Option<Arc<Lease>> {
+        let tokens = self.binding.tokens.only()?;
+        let lease = self.snapshot.lease(tokens, min_ttl)?;
+        if !put(request.headers_mut(), lease.header()) {
+            return None;
+        }
+        tokens.served(&lease, Instant::now);
+        Some(lease)
+    }
+
+    /// The token that was put on the request, if it is to have one of ours.
+    fn put<B>(&mut self, request: &mut Request<B>, wishes: &Wishes) -> Result<Option<Arc<Lease>>, Missing> {
+        if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        if !wishes.keyed {
+            if let Some(lease) = self.put_at_once(request, wishes.min_ttl) {
+                return Ok(Some(lease));
+            }
+        }
+        let tokens = self.binding.tokens.choose(request.extensions()).map_err(Missing::Choice)?;
+        let now = Instant::now();
+        let Some((grant, _)) = tokens.try_acquire(now, wishes.min_ttl) else { return Err(Missing::Token(tokens)) };
+        tokens.served(&grant.lease, || now);
+        request.headers_mut().insert(AUTHORIZATION, grant.lease.header().clone());
+        Ok(Some(grant.lease))
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for OAuth<S>
@@ -116,38 +166,41 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let deadline = request.extensions().get().map(Deadline::instant);
+        // What most requests are, and all that it costs them.
+        if request.extensions().is_empty() && !self.binding.grpc && self.binding.covers(request.uri()) {
+            if let Some(lease) = self.put_at_once(&mut request, Duration::ZERO) {
+                return ResponseFuture::sending(self.inner.call(request), Some(lease), None, false);
+            }
+        }
+        self.call_any(request)
+    }
+}
+
+impl<S> OAuth<S> {
+    #[inline(never)]
+    fn call_any<B, R>(&mut self, mut request: Request<B>) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone,
+    {
+        let (wishes, grpc) = (Wishes::of(request.extensions()), self.binding.grpc);
+        let deadline = wishes.deadline;
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             readiness::give_up(&mut self.inner);
             return ResponseFuture::refused(Error::deadline(false));
         }
-        if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
-            return ResponseFuture::sending(self.inner.call(request), None, deadline, self.binding.grpc);
-        }
-        let min_ttl = request.extensions().get().map_or(Duration::ZERO, MinTtl::duration);
-        let tokens = match self.binding.tokens.choose(request.extensions()) {
-            Ok(tokens) => tokens,
-            Err(error) => {
+        let lease = match self.put(&mut request, &wishes) {
+            Ok(lease) => lease,
+            Err(Missing::Token(tokens)) => {
+                let demand = Demand { min_ttl: wishes.min_ttl, deadline, patience: self.binding.acquire_timeout };
+                let service = readiness::give_up(&mut self.inner);
+                return ResponseFuture::waiting(Waiting::new(tokens, service, request, demand), grpc);
+            }
+            Err(Missing::Choice(error)) => {
                 readiness::give_up(&mut self.inner);
                 return ResponseFuture::refused(error);
             }
         };
-        let now = Instant::now();
-        let lease = match &tokens {
-            Choice::Only(tokens) => self.snapshot.lease(tokens, now, min_ttl),
-            Choice::Keyed(tokens) => tokens.try_acquire(now, min_ttl).map(|(grant, _)| grant.lease),
-        };
-        if let Some(lease) = lease {
-            tokens.as_cache().served(&lease, now);
-            request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
-            return ResponseFuture::sending(self.inner.call(request), Some(lease), deadline, self.binding.grpc);
-        }
-        let demand = Demand { min_ttl, deadline, patience: self.binding.acquire_timeout };
-        let tokens = tokens.into_cache();
-        ResponseFuture::waiting(
-            Waiting::new(tokens, readiness::give_up(&mut self.inner), request, demand),
-            self.binding.grpc,
-        )
+        ResponseFuture::sending(self.inner.call(request), lease, deadline, grpc)
     }
 }
 
@@ -163,37 +216,105 @@ impl<S: fmt::Debug> fmt::Debug for OAuth<S> {
     }
 }
 
-// === impl Snapshot ===
+// === impl Wishes ===
 
-impl Snapshot {
-    /// The token, if the request need not wait for it.
-    fn lease(&mut self, tokens: &TokenCache, now: Instant, min_ttl: Duration) -> Option<Arc<Lease>> {
-        if let Self::Held { grant, epoch } = self {
-            if *epoch == tokens.epoch() && now < grant.recheck_at && grant.lease.satisfies(now, min_ttl) {
-                return Some(Arc::clone(&grant.lease));
-            }
-        }
-        let (grant, epoch) = tokens.try_acquire(now, min_ttl)?;
-        *self = match mem::replace(self, Self::Used) {
-            Self::Empty => return Some(grant.lease),
-            Self::Held { grant: held, .. } if held.lease.generation() == grant.lease.generation() => {
-                Self::Held { grant: Grant { lease: held.lease, ..grant }, epoch }
-            }
-            Self::Held { .. } | Self::Used => {
-                Self::Held { grant: Grant { lease: Arc::new(grant.lease.detached()), ..grant }, epoch }
-            }
-        };
-        match self {
-            Self::Held { grant, .. } => Some(Arc::clone(&grant.lease)),
-            Self::Empty | Self::Used => None,
+impl Wishes {
+    fn of(extensions: &Extensions) -> Self {
+        Self {
+            deadline: extensions.get().map(Deadline::instant),
+            min_ttl: extensions.get().map_or(Duration::ZERO, MinTtl::duration),
+            keyed: extensions.get::<TokenKey>().is_some(),
         }
     }
 }
 
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The token, if the request need not wait for it.
+    #[inline(always)]
+    fn lease(&mut self, tokens: &TokenCache, min_ttl: Duration) -> Option<Arc<Lease>> {
+        if let Self::Held { lease, until, epoch } = self {
+            if *epoch == tokens.epoch()
+                && until.holds()
+                && (min_ttl.is_zero() || lease.satisfies(Instant::now(), min_ttl))
+            {
+                return Some(Arc::clone(lease));
+            }
+        }
+        self.look(tokens, min_ttl)
+    }
+
+    /// Asks the cache.
+    #[inline(never)]
+    fn look(&mut self, tokens: &TokenCache, min_ttl: Duration) -> Option<Arc<Lease>> {
+        let now = Instant::now();
+        let (grant, epoch) = tokens.try_acquire(now, min_ttl)?;
+        let lease = match mem::replace(self, Self::Used) {
+            Self::Empty => return Some(grant.lease),
+            Self::Held { lease, .. } if lease.generation() == grant.lease.generation() => lease,
+            Self::Held { .. } | Self::Used => Arc::new(grant.lease.detached()),
+        };
+        *self = Self::Held { lease: Arc::clone(&lease), until: Until::new(grant.recheck_at, now), epoch };
+        Some(lease)
+    }
+}
+
+#[inline(never)]
+fn covers_in_any_spelling(origins: &[Origin], uri: &Uri) -> bool {
+    origins.iter().any(|origin| origin.matches(uri))
+}
+
+/// Whether it was put there: a header of the caller's own wins. Looking for that first would cost as much again.
+#[inline(always)]
+fn put(headers: &mut HeaderMap, token: &HeaderValue) -> bool {
+    let own_before = headers.append(AUTHORIZATION, token.clone());
+    if own_before {
+        take_back(headers);
+    }
+    !own_before
+}
+
+/// Takes the last one away, and leaves the others where they are.
+#[cold]
+fn take_back(headers: &mut HeaderMap) {
+    let mut all: Vec<_> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
+    all.pop();
+    let mut own = all.into_iter();
+    if let Some(first) = own.next() {
+        headers.insert(AUTHORIZATION, first);
+    }
+    own.for_each(|next| {
+        headers.append(AUTHORIZATION, next);
+    });
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
     use crate::{source::source_fn, token::Token};
+
+    #[test]
+    fn a_header_of_the_callers_own_wins_and_stays_where_it_is() {
+        let token = HeaderValue::from_static("Bearer ours");
+        for own in [&["Basic a"][..], &["Basic a", "Digest b"], &["Basic a", "Digest b", "Bearer ours"]] {
+            let mut headers = HeaderMap::new();
+            headers.append("a", HeaderValue::from_static("1"));
+            for own in own {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(own));
+            }
+            headers.append("b", HeaderValue::from_static("2"));
+            let before: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            assert!(!put(&mut headers, &token));
+            let after: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            assert_eq!(before, after);
+        }
+        let mut headers = HeaderMap::new();
+        assert!(put(&mut headers, &token));
+        assert_eq!(headers[AUTHORIZATION], token);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_copy_is_made_by_the_second_request_and_kept_as_long_as_the_token() {
@@ -201,16 +322,15 @@ mod tests {
         let tokens = TokenCache::builder(source).refresh_before(Duration::from_secs(20)).build();
         tokens.token().await.unwrap();
         let mut snapshot = Snapshot::Empty;
-        let mut lease =
-            |ago| snapshot.lease(&tokens, Instant::now() + Duration::from_secs(ago), Duration::ZERO).unwrap();
-        let (first, copy) = (lease(0), lease(0));
+        let mut lease = || snapshot.lease(&tokens, Duration::ZERO).unwrap();
+        let (first, copy) = (lease(), lease());
         assert!(!Arc::ptr_eq(&first, &copy), "one of its own");
-        assert!(Arc::ptr_eq(&copy, &lease(0)));
+        assert!(Arc::ptr_eq(&copy, &lease()));
         // In the refresh window it is looked at again, and copied no more.
-        assert!(Arc::ptr_eq(&copy, &lease(90)));
+        advance(Duration::from_secs(90)).await;
+        assert!(Arc::ptr_eq(&copy, &lease()));
         tokens.invalidate();
         tokens.token().await.unwrap();
-        let mut lease = || snapshot.lease(&tokens, Instant::now(), Duration::ZERO).unwrap();
         let next = lease();
         assert_ne!(copy.generation(), next.generation());
         let held = tokens.peek(Instant::now(), Duration::ZERO).unwrap().0.lease;

@@ -8,6 +8,7 @@ use super::{TokenCache, lease::Grant, metrics::Wait, shared::Step, state::Landin
 use crate::error::{Error, Kind};
 
 impl TokenCache {
+    #[inline]
     pub(crate) fn epoch(&self) -> u64 {
         self.shared.epoch()
     }
@@ -37,7 +38,7 @@ impl TokenCache {
         // A hit must not take the lock alone, nor make every service clone look again.
         let now = Instant::now();
         if let Some((grant, _)) = self.peek(now, min_ttl) {
-            self.served(&grant.lease, now);
+            self.served(&grant.lease, || now);
             return Ok(grant);
         }
         let mut wait = self.shared.meter.wait();

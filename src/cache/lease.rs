@@ -59,6 +59,7 @@ impl Lease {
         &self.token
     }
 
+    #[inline]
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
     }

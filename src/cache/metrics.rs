@@ -37,8 +37,8 @@ impl Meter {
     }
 
     /// A caller had its token at once.
-    pub(super) fn served(&self, stale: bool) {
-        let (counter, outcome) = if stale { (&self.stale, "stale") } else { (&self.hits, "hit") };
+    pub(super) fn served(&self, stale: impl FnOnce() -> bool) {
+        let (counter, outcome) = if stale() { (&self.stale, "stale") } else { (&self.hits, "hit") };
         counter.get_or_init(|| self.requests(outcome)).increment(1);
     }
 
@@ -104,7 +104,7 @@ impl Wait<'_> {
     /// It need not wait after all: the token that is there will do.
     pub(super) fn none(&mut self, stale: bool) {
         self.outcome = "";
-        self.meter.served(stale);
+        self.meter.served(|| stale);
     }
 
     pub(super) fn over(mut self, served: bool) {

@@ -226,8 +226,8 @@ impl TokenCache {
     }
 
     /// Counts a request that has not had to wait.
-    pub(crate) fn served(&self, lease: &Lease, now: Instant) {
-        self.shared.meter.served(lease.is_due(now));
+    pub(crate) fn served(&self, lease: &Lease, now: impl FnOnce() -> Instant) {
+        self.shared.meter.served(|| lease.is_due(now()));
     }
 
     /// Whether anybody but the caller holds it: a clone, somebody who waits for its token, or a token request under way.

@@ -18,7 +18,7 @@ impl Meter {
         Self
     }
 
-    pub(super) fn served(&self, _: bool) {}
+    pub(super) fn served(&self, _: impl FnOnce() -> bool) {}
 
     pub(super) fn count(&self, _: &Fact<'_>, _: impl FnOnce() -> Option<Instant>, _: Instant) {}
 

@@ -87,6 +87,7 @@ impl Shared {
         self.fetch_timeout
     }
 
+    #[inline]
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }

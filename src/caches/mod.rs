@@ -51,7 +51,6 @@ use std::{
 };
 
 use self::table::Table;
-pub(crate) use self::tokens::Choice;
 pub use self::{builder::Builder, tokens::Tokens};
 pub use crate::token_key::TokenKey;
 use crate::{cache::TokenCache, error::Error};

@@ -16,26 +16,28 @@ enum Source {
     Many(TokenCaches),
 }
 
-/// The cache of one request.
-pub(crate) enum Choice<'a> {
-    /// That of every request, of which a service may keep a copy of the token.
-    Only(&'a TokenCache),
-    Keyed(TokenCache),
-}
-
 // === impl Tokens ===
 
 impl Tokens {
-    /// Fails rather than take a token that may be another's.
-    pub(crate) fn choose(&self, extensions: &Extensions) -> Result<Choice<'_>, Error> {
+    /// The one that is of all requests, if there is such.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&TokenCache> {
+        match &self.0 {
+            Source::One(cache) => Some(cache),
+            Source::Many(_) => None,
+        }
+    }
+
+    /// The cache of this request. Fails rather than take a token that may be another's.
+    pub(crate) fn choose(&self, extensions: &Extensions) -> Result<TokenCache, Error> {
         let key = extensions.get::<TokenKey>();
         match (&self.0, key) {
-            (Source::One(cache), None) => Ok(Choice::Only(cache)),
+            (Source::One(cache), None) => Ok(cache.clone()),
             (Source::One(_), Some(_)) => Err(Error::config(
                 "the request has a `TokenKey`, but its layer has one token for all: make it with `TokenCaches`",
             )),
             (Source::Many(caches), key) => match key.or(caches.default_key()) {
-                Some(key) => caches.get(key).map(Choice::Keyed),
+                Some(key) => caches.get(key),
                 None => Err(Error::config(
                     "the request does not say whose token it needs: insert a `TokenKey` into its extensions, or set `default_key`",
                 )),
@@ -53,23 +55,5 @@ impl From<TokenCache> for Tokens {
 impl From<TokenCaches> for Tokens {
     fn from(caches: TokenCaches) -> Self {
         Self(Source::Many(caches))
-    }
-}
-
-// === impl Choice ===
-
-impl Choice<'_> {
-    pub(crate) fn as_cache(&self) -> &TokenCache {
-        match self {
-            Self::Only(cache) => cache,
-            Self::Keyed(cache) => cache,
-        }
-    }
-
-    pub(crate) fn into_cache(self) -> TokenCache {
-        match self {
-            Self::Only(cache) => cache.clone(),
-            Self::Keyed(cache) => cache,
-        }
     }
 }

@@ -107,20 +107,34 @@ where
 {
     type Output = Result<Response<R>, BoxError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProj::Sending { future, lease } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
-                    return Poll::Ready(Ok(observed(response, lease.as_deref(), false)));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let StateProj::Sending { future, lease } = self.as_mut().project().state.project() {
+            let mut polled = future.poll(cx).map_err(Into::into);
+            if let Poll::Ready(Ok(response)) = &mut polled {
+                observe(response, lease.as_deref(), false);
+            }
+            return polled;
+        }
+        self.poll_slow(cx)
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    #[inline(never)]
+    fn poll_slow(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<R>, BoxError>> {
+        if let StateProj::Slow { slow } = self.as_mut().project().state.project() {
+            match ready!(slow.as_mut().poll(cx))? {
+                Outcome::Response(response) => return Poll::Ready(Ok(response)),
+                Outcome::Sent { future, lease } => {
+                    self.as_mut().project().state.set(State::Sending { future, lease: Some(lease) });
                 }
-                StateProj::Slow { slow } => match ready!(slow.as_mut().poll(cx))? {
-                    Outcome::Response(response) => return Poll::Ready(Ok(response)),
-                    Outcome::Sent { future, lease } => this.state.set(State::Sending { future, lease: Some(lease) }),
-                },
             }
         }
+        self.poll(cx)
     }
 }
 
@@ -135,19 +149,18 @@ where
 
 /// The layer observes and tells; whether to send again is for a retry policy, which cannot see the token, and which
 /// tower does not even ask about a body that it could not clone.
-fn observed<R>(response: Response<R>, lease: Option<&Lease>, grpc: bool) -> Response<R> {
+fn observe<R>(response: &mut Response<R>, lease: Option<&Lease>, grpc: bool) {
     if response.status() == StatusCode::UNAUTHORIZED || (grpc && is_unauthenticated(response.headers())) {
-        return refused(response, lease);
+        mark(response, lease);
     }
-    response
 }
 
 #[cold]
-fn refused<R>(mut response: Response<R>, lease: Option<&Lease>) -> Response<R> {
+fn mark<R>(response: &mut Response<R>, lease: Option<&Lease>) {
     let lease = lease.filter(|_| !challenge::says_insufficient_scope(response.headers()));
     let Some(lease) = lease else {
         response.extensions_mut().insert(Observed);
-        return response;
+        return;
     };
     if response.extensions().get().is_some_and(GivenUp::is_first) {
         warn!(
@@ -157,7 +170,6 @@ fn refused<R>(mut response: Response<R>, lease: Option<&Lease>) -> Response<R> {
     }
     let renewable = lease.reject();
     response.extensions_mut().insert(TokenRejected::new(renewable));
-    response
 }
 
 /// In the head of a gRPC response that fails at once.

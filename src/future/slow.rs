@@ -16,7 +16,7 @@ use tokio::{
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{observed, waiting::Waiting};
+use super::{observe, waiting::Waiting};
 use crate::{
     cache::Lease,
     error::{Error, Kind},
@@ -109,8 +109,9 @@ where
                     Poll::Pending => return self.poll_deadline(cx, false),
                 },
                 PhaseProj::Sending { future, lease } => match future.poll(cx) {
-                    Poll::Ready(Ok(response)) => {
-                        return Poll::Ready(Ok(Outcome::Response(observed(response, lease.as_deref(), *this.grpc))));
+                    Poll::Ready(Ok(mut response)) => {
+                        observe(&mut response, lease.as_deref(), *this.grpc);
+                        return Poll::Ready(Ok(Outcome::Response(response)));
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => return self.poll_deadline(cx, true),
