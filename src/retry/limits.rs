@@ -131,7 +131,7 @@ impl Limits {
 
     /// Nothing is sent again then or later.
     pub(super) fn give_up_at<B>(&self, session: &Session, request: &Request<B>, now: Instant) -> Instant {
-        let at = session.started.unwrap_or(now) + self.deadline;
+        let at = session.started_at(now) + self.deadline;
         request.extensions().get::<Deadline>().map_or(at, |deadline| deadline.instant().min(at))
     }
 }

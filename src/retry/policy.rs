@@ -21,6 +21,7 @@ use super::{
     wait::Wait,
 };
 use crate::{
+    clock::Since,
     stacking::{GivenUp, Observed},
     text::Loggable,
     token::TokenRejected,
@@ -139,22 +140,50 @@ where
 
     fn retry(&mut self, request: &mut Request<B>, result: &mut Result<Response<R>, E>) -> Option<Wait> {
         self.session.sent += 1;
+        let verdict = self.config.classifier.classify(result.as_ref());
+        // What most requests come to, and all that it costs them.
+        if verdict == Verdict::Done {
+            // A retry that led to it was sent.
+            drop(self.session.price.take());
+            self.config.limits.purse.give(self.session.spent);
+            return None;
+        }
+        self.retry_failed(verdict, request, result)
+    }
+
+    fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
+        // NOTE: `Retry` calls this for the first time on the policy that all requests share: it may overwrite, as it does
+        // here, and must not count.
+        if self.session.sent == 0 {
+            self.session.started = Some(Since::now());
+        }
+        self.session.sends();
+        Some(request.clone())
+    }
+}
+
+impl<C> RetryPolicy<C> {
+    #[inline(never)]
+    fn retry_failed<B, R, E>(
+        &mut self,
+        verdict: Verdict,
+        request: &mut Request<B>,
+        result: &mut Result<Response<R>, E>,
+    ) -> Option<Wait>
+    where
+        C: Classify<R, E>,
+    {
         let price = self.session.price.take();
         let Config { classifier, limits, counters, .. } = &*self.config;
-        let verdict = classifier.classify(result.as_ref());
         let now = Instant::now();
         let plan = match verdict {
-            Verdict::Done => {
-                limits.purse.give(self.session.spent);
-                return None;
-            }
             Verdict::Unsent => {
                 if let Some(price) = price {
                     price.give_back();
                 }
                 return None;
             }
-            Verdict::Fatal => return None,
+            Verdict::Done | Verdict::Fatal => return None,
             Verdict::Unauthorized { renewable } => limits.replay(&mut self.session, request, renewable, now),
             Verdict::Failed(failure) => limits.retry(&mut self.session, request, failure, now),
         };
@@ -183,7 +212,7 @@ where
                     // The server is well, and what was spent to hear that is not held against it.
                     limits.purse.give(self.session.spent);
                 }
-                let elapsed = now.saturating_duration_since(self.session.started.unwrap_or(now));
+                let elapsed = now.saturating_duration_since(self.session.started_at(now));
                 // Where nothing was tried, it is an answer like any other.
                 if attempts == 1 {
                     debug!(status, error, attempts, ?elapsed, ?stopped, "giving up");
@@ -199,16 +228,6 @@ where
                 None
             }
         }
-    }
-
-    fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
-        // NOTE: `Retry` calls this for the first time on the policy that all requests share: it may overwrite, as it does
-        // here, and must not count.
-        if self.session.sent == 0 {
-            self.session.started = Some(Instant::now());
-        }
-        self.session.sends();
-        Some(request.clone())
     }
 }
 

@@ -3,11 +3,12 @@
 use tokio::time::Instant;
 
 use super::budget::Purse;
+use crate::clock::Since;
 
 /// Pristine in the policy that a service holds; `Retry` clones it for each request.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    pub(super) started: Option<Instant>,
+    pub(super) started: Option<Since>,
     /// How often it was sent, replays after a 401 included.
     pub(super) sent: u32,
     pub(super) failed: u32,
@@ -33,6 +34,11 @@ pub(super) struct Price {
 // === impl Session ===
 
 impl Session {
+    /// When it was sent for the first time. It is `now`.
+    pub(super) fn started_at(&self, now: Instant) -> Instant {
+        self.started.map_or(now, |started| started.instant(now))
+    }
+
     /// It is on its way to the service underneath.
     pub(super) fn sends(&mut self) {
         if let Some(price) = &mut self.price {
