@@ -6,14 +6,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a bench that cannot go on has nothing else to do")]
 
-mod cpu;
+mod contestants;
 mod report;
 mod rounds;
 mod stack;
 
 pub use self::{
-    cpu::cpu_seconds,
-    report::Report,
+    contestants::{Clonable, Locked, NAMES, NoPolicy, Visitor, empty, visit},
+    report::{Check, Report, verdict},
     rounds::{interleaved, median, percentile},
-    stack::{Inner, SECRET, Stack, StaticHeader, cached, fixed, hour_long, layer, request, send},
+    stack::{Answer, Inner, SECRET, Stack, StaticHeader, cached, fixed, last, layer, request, send},
 };

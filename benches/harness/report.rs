@@ -1,6 +1,6 @@
 //! Results, for people and for scripts.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, process::ExitCode};
 
 use serde::Serialize;
 
@@ -16,6 +16,22 @@ pub struct Report {
 struct Row {
     name: String,
     values: Vec<Option<f64>>,
+}
+
+/// What a figure is of, the figure, and what it must not exceed.
+pub type Check<'a> = (&'a str, f64, f64);
+
+/// Prints how each figure compares with its limit, and fails if one exceeds it, or is none.
+pub fn verdict(checks: &[Check<'_>]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for (what, figure, limit) in checks {
+        let word = if figure <= limit { "ok  " } else { "OVER" };
+        println!("{word} {what}: {figure:.3}, at most {limit}");
+        if word == "OVER" {
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 // === impl Report ===
