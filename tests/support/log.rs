@@ -3,10 +3,11 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use serde_json::Value;
+use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::{
     filter::LevelFilter,
     fmt::MakeWriter,
@@ -20,6 +21,7 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Of this thread, as long as what comes back is kept.
     pub(crate) fn listen(&self) -> impl Sized + use<> {
+        LazyLock::force(&OTHERS);
         let subscriber = tracing_subscriber::fmt().json().with_max_level(LevelFilter::TRACE);
         subscriber.with_writer(self.clone()).finish().set_default()
     }
@@ -69,3 +71,7 @@ impl<'a> MakeWriter<'a> for Log {
         self.clone()
     }
 }
+
+/// As long as there is one listener in a process, an event that another thread is the first to come by is off for all, if that
+/// thread does not listen. With others, each listener is asked.
+static OTHERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));

@@ -23,7 +23,7 @@ use tower_oauth2::{
     retry::{RetryLayer, RetryPolicy},
 };
 
-use super::Issuer;
+use crate::support::Issuer;
 
 pub(crate) const HERE: &str = "https://api.example.com/v1/users";
 pub(crate) const ELSEWHERE: &str = "https://files.example.com/1";

@@ -55,7 +55,7 @@ fn http2(error: &h2::Error) -> Processed {
 }
 
 // NOTE: These errors have no public type, only words. If they change, the requests are tried again, or not, and
-// `tests/retry_connect.rs` and `tests/client_grpc.rs` fail.
+// `tests/retry/connect.rs` and `tests/client/grpc.rs` fail.
 
 /// Of the connectors in hyper-util and hyper-rustls, and of rustls.
 const UNUSABLE: [&str; 4] = ["invalid URL, ", "unsupported scheme ", "missing scheme", "invalid dns name"];
