@@ -1,0 +1,98 @@
+//! A hit where many tasks want it at once: `cargo bench -p tower-oauth2-benches --bench contention`.
+//!
+//! 64 tasks on two threads send through a service that does nothing, each through one that it holds, and each through a clone
+//! of one that all share. What costs then is not a lock but the reference counts that all cores write: that of the header, of
+//! what is behind the lock, and of whatever the clone of a service shares.
+
+#![allow(clippy::disallowed_types, clippy::expect_used, missing_docs, reason = "a bench")]
+
+use std::{sync::Arc, time::Instant};
+
+use harness::{Inner, Locked, Report, SECRET, Stack, fixed, interleaved, last, layer, request, send};
+use http::header::AUTHORIZATION;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::yield_now,
+};
+use tower::Layer;
+
+fn main() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let oauth = layer(SECRET).layer(Inner);
+    let locked = Locked::new();
+    let medians = interleaved(
+        ROUNDS,
+        &mut [
+            &mut || held(&runtime, &Inner),
+            &mut || held(&runtime, &fixed()),
+            &mut || held(&runtime, &locked),
+            &mut || held(&runtime, &oauth),
+            &mut || cloned(&runtime, Inner),
+            &mut || cloned(&runtime, fixed()),
+            &mut || cloned(&runtime, locked.clone()),
+            &mut || cloned(&runtime, oauth.clone()),
+        ],
+    );
+    let mut report = Report::new("contention", &["ns held", "÷ static", "ns cloned", "÷ static"]);
+    let (held, cloned) = medians.split_at(NAMES.len());
+    let added = |ns: &[f64], index: usize| (ns[index] - ns[0]) / (ns[1] - ns[0]);
+    for (index, name) in NAMES.into_iter().enumerate() {
+        report.row(name, &[held[index], added(held, index), cloned[index], added(cloned, index)]);
+    }
+    report.finish();
+}
+
+const NAMES: [&str; 4] = ["bare", "static header", "plain RwLock", "oauth"];
+
+/// Nanoseconds from one request to the next, of all threads together, each task with a service of its own.
+fn held<S: Stack + Send + 'static>(runtime: &Runtime, service: &S) -> f64 {
+    run(runtime, |_| {
+        let mut service = service.clone();
+        move |request| send(&mut service, request)
+    })
+}
+
+/// Each request with a clone of the one that all share.
+fn cloned<S: Stack + Send + Sync + 'static>(runtime: &Runtime, service: S) -> f64 {
+    let service = Arc::new(service);
+    run(runtime, |_| {
+        let service = Arc::clone(&service);
+        move |request| send(&mut S::clone(&service), request)
+    })
+}
+
+fn run<F: FnMut(http::Request<http_body_util::Full<bytes::Bytes>>) + Send + 'static>(
+    runtime: &Runtime,
+    mut sender: impl FnMut(usize) -> F,
+) -> f64 {
+    runtime.block_on(async {
+        let senders: Vec<_> = (0..TASKS).map(&mut sender).collect();
+        let started = Instant::now();
+        let tasks: Vec<_> = senders
+            .into_iter()
+            .map(|mut send| {
+                tokio::spawn(async move {
+                    let mut next = Some(request());
+                    for call in 0..CALLS {
+                        // The same again, without what was put on it.
+                        let mut request = next.take().expect("the one that came back");
+                        request.headers_mut().remove(AUTHORIZATION);
+                        send(request);
+                        next = last();
+                        if call % 64 == 63 {
+                            yield_now().await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no panic");
+        }
+        started.elapsed().as_nanos() as f64 / f64::from(CALLS) / TASKS as f64
+    })
+}
+
+const TASKS: usize = 64;
+const CALLS: u32 = 2_000;
+const ROUNDS: usize = 41;
