@@ -35,19 +35,29 @@ impl TokenCache {
     }
 
     pub(crate) async fn acquire(&self, min_ttl: Duration) -> Result<Grant, Error> {
+        self.acquire_by(min_ttl, None).await.unwrap_or_else(|| Err(abandoned()))
+    }
+
+    /// As [`acquire`](Self::acquire); `None` if the wait was not over `by` then, for which it needs no timer of its own.
+    pub(crate) async fn acquire_by(&self, min_ttl: Duration, by: Option<Instant>) -> Option<Result<Grant, Error>> {
         // A hit must not take the lock alone, nor make every service clone look again.
         let now = Instant::now();
         if let Some((grant, _)) = self.peek(now, min_ttl) {
             self.served(&grant.lease, || now);
-            return Ok(grant);
+            return Some(Ok(grant));
         }
         let mut wait = self.shared.meter.wait();
-        let result = self.acquire_slow(min_ttl, &mut wait).await;
+        let result = self.acquire_slow(min_ttl, by, &mut wait).await?;
         wait.over(result.is_ok());
-        result
+        Some(result)
     }
 
-    async fn acquire_slow(&self, min_ttl: Duration, wait: &mut Wait<'_>) -> Result<Grant, Error> {
+    async fn acquire_slow(
+        &self,
+        min_ttl: Duration,
+        by: Option<Instant>,
+        wait: &mut Wait<'_>,
+    ) -> Option<Result<Grant, Error>> {
         for takeovers in 0..MAX_TAKEOVERS {
             let now = Instant::now();
             let waiter = match self.shared.step(now, min_ttl) {
@@ -55,29 +65,34 @@ impl TokenCache {
                     if takeovers == 0 {
                         wait.none(grant.lease.is_due(now));
                     }
-                    return Ok(grant);
+                    return Some(Ok(grant));
                 }
-                Step::Fail(error) => return Err(error),
+                Step::Fail(error) => return Some(Err(error)),
                 Step::Wait(waiter) => waiter,
             };
             if Handle::try_current().is_err() {
-                return Err(Error::new(Kind::NoRuntime));
+                return Some(Err(Error::new(Kind::NoRuntime)));
             }
             if takeovers == 0 {
                 self.shared.wait(now);
             }
-            match waiter.landing().await {
-                Some(Landing::Token(grant)) => return Ok(grant),
+            match waiter.landing(by).await {
+                Some(Landing::Token(grant)) => return Some(Ok(grant)),
                 // A token that was refused, while no other could be had, is better than none again.
                 Some(Landing::Failed(error)) => {
-                    return self.try_acquire(Instant::now(), min_ttl).map(|(grant, _)| grant).ok_or(error);
+                    return Some(self.try_acquire(Instant::now(), min_ttl).map(|(grant, _)| grant).ok_or(error));
                 }
+                None if by.is_some_and(|by| Instant::now() >= by) => return None,
                 // The flight was abandoned, or brought what was refused or invalidated meanwhile: decide anew.
                 Some(Landing::Superseded) | None => {}
             }
         }
-        Err(Error::new(Kind::Abandoned).with_transient(true))
+        Some(Err(abandoned()))
     }
+}
+
+fn abandoned() -> Error {
+    Error::new(Kind::Abandoned).with_transient(true)
 }
 
 /// A source whose every runtime ends at once must not be asked for ever.

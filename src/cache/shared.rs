@@ -204,9 +204,10 @@ impl fmt::Debug for Shared {
 // === impl Waiter ===
 
 impl Waiter {
-    /// `None` if there was none, and somebody has to start anew.
-    pub(super) async fn landing(mut self) -> Option<Landing> {
-        let landed = timeout_at(self.dead_at, self.landings.wait_for(Option::is_some)).await.ok()?.ok()?;
+    /// `None` if there was none `by` then, or at all, and somebody has to start anew.
+    pub(super) async fn landing(mut self, by: Option<Instant>) -> Option<Landing> {
+        let until = by.map_or(self.dead_at, |by| by.min(self.dead_at));
+        let landed = timeout_at(until, self.landings.wait_for(Option::is_some)).await.ok()?.ok()?;
         landed.clone()
     }
 }

@@ -9,10 +9,7 @@ use std::{
 };
 
 use http::{Request, header::AUTHORIZATION};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout_at},
-};
+use tokio::time::Instant;
 use tower::BoxError;
 use tower_service::Service;
 
@@ -123,13 +120,9 @@ where
 
 fn acquire(tokens: TokenCache, demand: Demand, since: Instant) -> Acquire {
     Box::pin(async move {
-        // A hit or a stored error needs no timer, which there is none of outside of a runtime.
-        let acquire = tokens.acquire(demand.min_ttl);
-        if Handle::try_current().is_err() {
-            return acquire.await;
-        }
+        // A hit or a stored error needs no timer, which there is none of outside of a runtime: whoever has to wait finds out.
         let after = demand.patience;
-        timeout_at(since + after, acquire).await.unwrap_or_else(|_| {
+        tokens.acquire_by(demand.min_ttl, Some(since + after)).await.unwrap_or_else(|| {
             Err(Error::new(Kind::Timeout { what: "waiting for a token", after }).with_transient(true))
         })
     })
