@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     fields::{Field, Record},
     form::{Compression, Form, Format},
+    lines,
 };
 
 /// A record does not fit the table.
@@ -64,8 +65,7 @@ fn compress(how: Compression, plain: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Each line as a record.
 fn records(lines: &[u8]) -> impl Iterator<Item = Result<(usize, Record<'_>), Misfit>> {
-    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.enumerate().map(|(index, line)| {
+    lines::split(lines).enumerate().map(|(index, line)| {
         let record = index + 1;
         let read = Record::read(line).ok_or_else(|| Misfit { record, problem: "is no JSON object".into() })?;
         Ok((record, read))

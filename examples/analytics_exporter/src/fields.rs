@@ -3,7 +3,10 @@
 use std::{collections::HashMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// A column.
@@ -120,9 +123,72 @@ impl<'a> Record<'a> {
     pub fn read(line: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(line).ok().map(Self)
     }
+}
 
-    pub fn member(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.get(name).copied()
+/// See [`members`].
+pub fn member<'a>(record: &'a [u8], name: &str) -> Option<&'a RawValue> {
+    let [found] = members(record, [name]);
+    found
+}
+
+/// Those members of a record, and no more is read of it than that takes: what comes behind them is known to be JSON.
+pub fn members<'a, const N: usize>(record: &'a [u8], names: [&str; N]) -> [Option<&'a RawValue>; N] {
+    let mut found = [None; N];
+    let mut deserializer = serde_json::Deserializer::from_slice(record);
+    // It fails with the last of them, before the end of the record.
+    let _found = deserializer.deserialize_map(Members { names, found: &mut found });
+    found
+}
+
+struct Members<'n, 'f, 'a, const N: usize> {
+    names: [&'n str; N],
+    found: &'f mut [Option<&'a RawValue>; N],
+}
+
+struct Which<'n, const N: usize>([&'n str; N]);
+
+// === impl Members ===
+
+impl<'a, const N: usize> Visitor<'a> for Members<'_, '_, 'a, N> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(which) = members.next_key_seed(Which(self.names))? {
+            match which.and_then(|index| self.found.get_mut(index)) {
+                Some(found) => *found = Some(members.next_value()?),
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
+            if self.found.iter().all(Option::is_some) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Which ===
+
+impl<'a, const N: usize> DeserializeSeed<'a> for Which<'_, N> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<const N: usize> Visitor<'_> for Which<'_, N> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
+        Ok(self.0.iter().position(|wanted| *wanted == name))
     }
 }
 
@@ -163,6 +229,14 @@ mod tests {
             let field: Field = field.parse().unwrap();
             assert_eq!(field.find(&record).map(RawValue::get), value, "{field}");
         }
+    }
+
+    #[test]
+    fn members_are_found_before_what_nobody_reads() {
+        let of = |record: &'static str| members(record.as_bytes(), ["b", "a"]).map(|found| found.map(RawValue::get));
+        assert_eq!(of(r#"{"x":{"b":0},"a":[1,2],"\u0062":"\n","c":"#), [Some(r#""\n""#), Some("[1,2]")]);
+        assert_eq!(of(r#"{"a":1}"#), [None, Some("1")]);
+        assert_eq!(of("[1]"), [None, None]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     checkpoint::Part,
     client::Client,
     frame::{Common, Event, Frame, Halt},
+    lines,
     period::Period,
     source::Source,
 };
@@ -80,7 +81,7 @@ impl<S: Client> Lane<S> {
                     let next = in_hand.pages.continuation();
                     in_hand.ended = next.is_none();
                     let event = Event::Page { records: page.len() as u64, next, total: page.total() };
-                    return Some(Ok(Frame { event, lines: lines(&page) }));
+                    return Some(Ok(Frame { event, lines: lines::join(&page) }));
                 }
                 // At its end a job is deleted, which is waited for.
                 None => self.end_part(None),
@@ -189,21 +190,6 @@ impl<S: Client> InHand<S> {
             }
         }
     }
-}
-
-/// Each record on a line. A line break within JSON can only be between its tokens, so that leaving it out changes nothing.
-fn lines(page: &Page) -> Bytes {
-    let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    let mut lines = Vec::with_capacity(page.bytes().len());
-    for item in page.raw_items() {
-        if item.as_bytes().iter().any(breaks) {
-            lines.extend(item.as_bytes().iter().filter(|byte| !breaks(byte)));
-        } else {
-            lines.extend_from_slice(item.as_bytes());
-        }
-        lines.push(b'\n');
-    }
-    lines.into()
 }
 
 fn is_too_deep(error: &pager::Error) -> bool {

@@ -13,6 +13,7 @@ pub mod fields;
 pub mod form;
 pub mod frame;
 pub mod lane;
+pub mod lines;
 pub mod output;
 pub mod period;
 pub mod progress;

@@ -6,7 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{fields::Record, period::Period, source::Overlap};
+use crate::{
+    fields::{member, members},
+    lines,
+    period::Period,
+    source::Overlap,
+};
 
 /// Lets each record through once.
 ///
@@ -52,31 +57,34 @@ impl Sieve {
         let Some(part) = part.filter(|_| self.overlap != Overlap::None) else {
             return Kept { lines: Cow::Borrowed(lines), records, spans: Vec::new() };
         };
-        let mut kept = Vec::with_capacity(lines.len());
-        let (mut records, mut spans) = (0, Vec::new());
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            // What cannot be understood is kept: nothing may be lost.
-            let record = Record::read(line);
-            let drop = record.as_ref().is_some_and(|record| match self.overlap {
-                Overlap::None => false,
-                Overlap::Start(start) => time(record.member(start)).is_some_and(|start| self.is_elsewhere(start, part)),
-                Overlap::Edge(start) => time(record.member(start)).is_some_and(|start| start == part.to),
-                Overlap::Activity => {
-                    let id = record.member(ID).map(RawValue::get).unwrap_or_default();
-                    if seen.contains(id) || self.is_of_an_earlier_piece(line) {
-                        return true;
-                    }
-                    let start = time(record.member(START));
-                    if start.is_none_or(|start| start < part.from) && !id.is_empty() {
-                        spans.push(Seen { id: id.to_owned(), start });
-                    }
-                    false
+        let mut spans = Vec::new();
+        let mut drops = |line: &[u8]| match self.overlap {
+            Overlap::None => false,
+            Overlap::Start(start) => time(member(line, start)).is_some_and(|start| self.is_elsewhere(start, part)),
+            Overlap::Edge(start) => time(member(line, start)).is_some_and(|start| start == part.to),
+            Overlap::Activity => {
+                let [id, start] = members(line, [ID, START]);
+                let id = id.map(RawValue::get).unwrap_or_default();
+                if seen.contains(id) || self.is_of_an_earlier_piece(line) {
+                    return true;
                 }
-            });
-            if !drop {
-                kept.extend_from_slice(line);
-                records += 1;
+                let start = time(start);
+                if start.is_none_or(|start| start < part.from) && !id.is_empty() {
+                    spans.push(Seen { id: id.to_owned(), start });
+                }
+                false
             }
+        };
+        // What cannot be understood is kept: nothing may be lost.
+        let keep: Vec<_> = lines::split(lines).map(|line| !drops(line)).collect();
+        if keep.iter().all(|keep| *keep) {
+            return Kept { lines: Cow::Borrowed(lines), records, spans };
+        }
+        let (mut kept, mut records) = (Vec::with_capacity(lines.len()), 0);
+        for (line, _) in lines::split(lines).zip(keep).filter(|(_, keep)| *keep) {
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+            records += 1;
         }
         Kept { lines: Cow::Owned(kept), records, spans }
     }
