@@ -143,8 +143,9 @@
 //!
 //! `--concurrency 4` asks for four parts of the period at once. They share one token and one rate limit, and are written in
 //! their order: the records and their order are those of one at a time. It helps where the API takes its time to answer, and no
-//! further than its rate limit. What is ahead of its turn waits on the disk, in the output's folder, up to `--spool` for each
-//! part. What has no period is one part.
+//! further than its rate limit. What is ahead of its turn waits in memory, 8 MiB of all parts together, and then on the disk, in
+//! the output's folder, up to `--spool` for each part. A part by itself is never further ahead than 2 MiB and a page, in memory.
+//! What has no period is one part.
 //!
 //! `--shard 2/3` exports the second of three equal pieces of the period, for three machines; each wants the same `--from` and
 //! `--to`, and an output of its own. The pieces have each record once, also those of a `job`, and one after the other they are the

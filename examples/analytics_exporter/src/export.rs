@@ -181,7 +181,7 @@ impl Export {
 
     fn finish(&mut self, args: &Args, result: Result<(), Failure>, lasting: bool) -> Result<Summary, Failure> {
         let Self { stack, output, .. } = self;
-        let (mark, retries) = (output.state().mark, stack.policy.stats());
+        let (mark, retries) = (output.mark(), stack.policy.stats());
         let summary = Summary {
             source: args.source,
             complete: result.is_ok(),

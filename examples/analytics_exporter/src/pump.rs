@@ -53,7 +53,10 @@ pub async fn pump<S: Client, D: Disk>(
     let mut feeds = Feeds { service, common, lanes: VecDeque::new(), manner };
     let result = flow(&mut feeds, output, &mut tell).await;
     feeds.close().await;
+    // Whatever ended it, the pages before that count.
+    let saved = blocking(|| output.commit());
     result?;
+    saved.map_err(Halt::Output)?;
     blocking(|| output.complete())
 }
 
@@ -77,10 +80,13 @@ async fn flow<S: Client, D: Disk>(
                 }
                 continue;
             }
-            frame = feed.next() => frame,
             () = &mut given_up => return Err(Halt::Stopped),
+            frame = feed.spool.take() => frame,
         };
         let Some(frame) = frame else {
+            if *stop.borrow_and_update() {
+                return Err(Halt::Stopped);
+            }
             feeds.lanes.pop_front();
             continue;
         };
@@ -104,11 +110,17 @@ async fn flow<S: Client, D: Disk>(
                     *parts -= 1;
                 }
                 let done = next.as_ref().map(tower_oauth2::pager::Continuation::items);
-                blocking(|| output.page(&lines, records, next))?;
+                blocking(|| {
+                    output.page(&lines, records, next)?;
+                    // What came while the disk was waited for is saved together.
+                    let more = !feed.spool.is_empty() && output.unsaved() < TOGETHER;
+                    if more { Ok(()) } else { output.commit().map_err(Halt::Output) }
+                })?;
                 tell(Told { state: output.state(), part: total.zip(done) });
             }
         }
-        if *stop.borrow_and_update() {
+        // What is there already is not asked for again by the next run.
+        if *stop.borrow_and_update() && feed.spool.is_empty() {
             return Err(Halt::Stopped);
         }
     }
@@ -126,22 +138,19 @@ async fn give_up(mut stop: watch::Receiver<bool>) {
 struct Feeds<'a, S> {
     service: S,
     common: &'a Arc<Common>,
-    lanes: VecDeque<(Feed<S>, usize)>,
+    lanes: VecDeque<(Feed, usize)>,
     manner: &'a Manner,
 }
 
-enum Feed<S> {
-    /// Asked for a page when that is wanted.
-    Here(Box<Lane<S>>),
-    /// Runs ahead of its turn.
-    Ahead(Arc<Spool>, Runner),
-}
-
-/// It stops when the sender is dropped.
-struct Runner {
+/// A lane that runs ahead of what is written.
+struct Feed {
+    spool: Arc<Spool>,
     task: JoinHandle<()>,
+    /// It stops when this is dropped.
     stop: oneshot::Sender<()>,
 }
+
+// === impl Feeds ===
 
 impl<S: Client> Feeds<'_, S> {
     /// Begins as many parts as are wanted at once.
@@ -150,65 +159,63 @@ impl<S: Client> Feeds<'_, S> {
         while self.lanes.len() < self.manner.lanes {
             let Some(part) = output.state().parts.get(begun) else { return };
             let lane = Lane::new(self.service.clone(), Arc::clone(self.common), part.clone());
-            let feed = if self.manner.lanes == 1 {
-                Feed::Here(Box::new(lane))
-            } else {
-                let memory = MEMORY / self.manner.lanes;
-                let spool = Spool::new(Limits { memory, disk: self.manner.spool, folder: output.folder() });
-                ahead(lane, spool)
+            let limits = match self.manner.lanes {
+                // It need be no further than what is written in the meantime.
+                1 => Limits { memory: AHEAD, disk: 0, folder: output.folder() },
+                lanes => Limits { memory: MEMORY / lanes, disk: self.manner.spool, folder: output.folder() },
             };
-            self.lanes.push_back((feed, 1));
+            self.lanes.push_back((Feed::new(lane, Spool::new(limits), self.manner.stop.clone()), 1));
             begun += 1;
         }
     }
 
     /// Ends what is under way, and waits until jobs that nobody goes on with are deleted.
     async fn close(self) {
-        let mut ending = Vec::new();
-        for (feed, _) in self.lanes {
-            match feed {
-                Feed::Here(lane) => lane.close().await,
-                Feed::Ahead(_, Runner { task, stop }) => {
-                    drop(stop);
-                    ending.push(task);
-                }
-            }
-        }
+        let tasks: Vec<_> = self.lanes.into_iter().map(|(feed, _)| feed.stop()).collect();
         // All of them together.
-        for task in ending {
+        for task in tasks {
             let _panicked = task.await;
         }
     }
 }
 
-impl<S: Client> Feed<S> {
-    async fn next(&mut self) -> Option<Result<Frame, Halt>> {
-        match self {
-            Self::Here(lane) => lane.next().await,
-            Self::Ahead(spool, _) => spool.take().await,
-        }
-    }
-}
+// === impl Feed ===
 
-fn ahead<S: Client>(mut lane: Lane<S>, spool: Spool) -> Feed<S> {
-    let spool = Arc::new(spool);
-    let (stop, stopped) = oneshot::channel();
-    let puts = Arc::clone(&spool);
-    let task = tokio::spawn(async move {
-        let run = async {
-            while let Some(frame) = lane.next().await {
-                puts.put(frame).await;
+impl Feed {
+    /// It asks for no other page when it is known that all is to end.
+    fn new<S: Client>(mut lane: Lane<S>, spool: Spool, ending: watch::Receiver<bool>) -> Self {
+        let spool = Arc::new(spool);
+        let (stop, stopped) = oneshot::channel();
+        let puts = Arc::clone(&spool);
+        let task = tokio::spawn(async move {
+            let run = async {
+                while let Some(frame) = lane.next().await {
+                    puts.put(frame).await;
+                    if *ending.borrow() {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = run => puts.end(),
+                _ = stopped => {}
             }
-        };
-        tokio::select! {
-            () = run => puts.end(),
-            _ = stopped => lane.close().await,
-        }
-    });
-    Feed::Ahead(spool, Runner { task, stop })
+            lane.close().await;
+        });
+        Self { spool, task, stop }
+    }
+
+    fn stop(self) -> JoinHandle<()> {
+        drop(self.stop);
+        self.task
+    }
 }
 
 /// How long the page in hand may take when somebody wants it to end.
 const FINISH: Duration = Duration::from_secs(1);
-/// What may wait in memory, of all parts together.
+/// Pages that are saved together: a crash costs no more than these, and those that are ahead.
+const TOGETHER: u32 = 32;
+/// What may wait in memory, in bytes: of one part at a time,
+const AHEAD: usize = 2 * 1024 * 1024;
+/// and of several, all together.
 const MEMORY: usize = 8 * 1024 * 1024;

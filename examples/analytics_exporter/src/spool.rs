@@ -27,9 +27,9 @@ pub struct Spool {
 /// How much may wait.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// In memory, in bytes.
+    /// In memory, in bytes; without a disk, a frame more.
     pub memory: usize,
-    /// On the disk, in bytes. Whoever puts in waits if there is more.
+    /// On the disk, in bytes. Whoever puts in waits if there is more. With zero all of them wait in memory.
     pub disk: u64,
     /// Where, in files that have no name and are gone with the process.
     pub folder: PathBuf,
@@ -74,9 +74,10 @@ impl Spool {
             }
             changed.await;
         }
-        let result = blocking(|| self.state().put(frame, &self.limits));
-        if let Err(error) = result {
-            self.state().queue.push_back(Waiting::Here(Err(Halt::Spool(error))));
+        if self.state().keeps(&frame, &self.limits) {
+            self.state().keep(frame);
+        } else if let Err(error) = blocking(|| self.state().put_away(frame, &self.limits)) {
+            self.state().keep(Err(Halt::Spool(error)));
         }
         self.changed.notify_waiters();
     }
@@ -94,11 +95,12 @@ impl Spool {
             let changed = self.changed.notified();
             {
                 let mut state = self.state();
-                if !state.queue.is_empty() {
-                    let frame = blocking(|| state.take());
+                if let Some(waiting) = state.take() {
+                    // Under the lock: whoever writes to the file moves in it as well.
+                    let frame = waiting.fetch();
                     drop(state);
                     self.changed.notify_waiters();
-                    return frame;
+                    return Some(frame);
                 }
                 if state.ended {
                     return None;
@@ -108,10 +110,18 @@ impl Spool {
         }
     }
 
-    /// A frame has it in any case when nothing is on the disk: otherwise nothing could ever pass a limit of zero.
+    /// Whether none is there.
+    pub fn is_empty(&self) -> bool {
+        self.state().queue.is_empty()
+    }
+
+    /// A frame has it in any case when no other waits: otherwise it could be too long for ever.
     fn has_room(&self) -> bool {
-        let disk = self.state().disk;
-        disk == 0 || disk < self.limits.disk
+        let state = self.state();
+        match self.limits.disk {
+            0 => state.memory == 0 || state.memory < self.limits.memory,
+            most => state.disk == 0 || state.disk < most,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,42 +132,62 @@ impl Spool {
 // === impl State ===
 
 impl State {
-    fn put(&mut self, frame: Result<Frame, Halt>, limits: &Limits) -> io::Result<()> {
-        let waiting = match frame {
-            Ok(mut frame) if !frame.lines.is_empty() && self.memory + frame.lines.len() > limits.memory => {
-                let lines = std::mem::take(&mut frame.lines);
-                let (file, len) = match &mut self.file {
-                    Some(file) if file.1 < limits.disk / FILES => file,
-                    other => other.insert((Arc::new(tempfile::tempfile_in(&limits.folder)?), 0)),
-                };
-                let at = *len;
-                (&**file).seek(SeekFrom::Start(at))?;
-                (&**file).write_all(&lines)?;
-                *len += lines.len() as u64;
-                self.disk += lines.len() as u64;
-                Waiting::Away { frame, file: Arc::clone(file), at, len: lines.len() }
-            }
-            frame => {
-                self.memory += frame.as_ref().map_or(0, |frame| frame.lines.len());
-                Waiting::Here(frame)
-            }
+    /// Whether it waits in memory.
+    fn keeps(&self, frame: &Result<Frame, Halt>, limits: &Limits) -> bool {
+        let len = len(frame);
+        limits.disk == 0 || len == 0 || self.memory + len <= limits.memory
+    }
+
+    fn keep(&mut self, frame: Result<Frame, Halt>) {
+        self.memory += len(&frame);
+        self.queue.push_back(Waiting::Here(frame));
+    }
+
+    fn put_away(&mut self, frame: Result<Frame, Halt>, limits: &Limits) -> io::Result<()> {
+        let Ok(mut frame) = frame else {
+            self.keep(frame);
+            return Ok(());
         };
-        self.queue.push_back(waiting);
+        let lines = std::mem::take(&mut frame.lines);
+        let (file, len) = match &mut self.file {
+            Some(file) if file.1 < limits.disk / FILES => file,
+            other => other.insert((Arc::new(tempfile::tempfile_in(&limits.folder)?), 0)),
+        };
+        let at = *len;
+        (&**file).seek(SeekFrom::Start(at))?;
+        (&**file).write_all(&lines)?;
+        *len += lines.len() as u64;
+        self.disk += lines.len() as u64;
+        self.queue.push_back(Waiting::Away { frame, file: Arc::clone(file), at, len: lines.len() });
         Ok(())
     }
 
-    fn take(&mut self) -> Option<Result<Frame, Halt>> {
-        match self.queue.pop_front()? {
-            Waiting::Here(frame) => {
-                self.memory -= frame.as_ref().map_or(0, |frame| frame.lines.len());
-                Some(frame)
-            }
-            Waiting::Away { frame, file, at, len } => {
-                self.disk -= len as u64;
-                Some(fetch(&file, at, len).map(|lines| Frame { lines, ..frame }).map_err(Halt::Spool))
+    fn take(&mut self) -> Option<Waiting> {
+        let waiting = self.queue.pop_front()?;
+        match &waiting {
+            Waiting::Here(frame) => self.memory -= len(frame),
+            Waiting::Away { len, .. } => self.disk -= *len as u64,
+        }
+        Some(waiting)
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn fetch(self) -> Result<Frame, Halt> {
+        match self {
+            Self::Here(frame) => frame,
+            Self::Away { frame, file, at, len } => {
+                let lines = blocking(|| fetch(&file, at, len)).map_err(Halt::Spool)?;
+                Ok(Frame { lines, ..frame })
             }
         }
     }
+}
+
+fn len(frame: &Result<Frame, Halt>) -> usize {
+    frame.as_ref().map_or(0, |frame| frame.lines.len())
 }
 
 fn fetch(mut file: &File, at: u64, len: usize) -> io::Result<Bytes> {

@@ -16,6 +16,8 @@ impl<D: Disk> Output<D> {
         if self.state.subject.form.rotate.is_none_or(|most| mark.bytes < most) {
             return Ok(());
         }
+        // Only what is in hand is waited for by a save.
+        self.commit().map_err(Halt::Output)?;
         let mut state = self.state.clone();
         state.mark = Mark { file: mark.file + 1, bytes: 0, ..mark };
         if self.names.stages() {

@@ -32,7 +32,7 @@ pub use self::{
 
 /// An output with its checkpoint beside it.
 ///
-/// The order of steps is what makes it safe: a page is on the disk before the checkpoint that tells of it, and a checkpoint
+/// The order of steps is what makes it safe: pages are on the disk before the checkpoint that tells of them, and a checkpoint
 /// takes the place of the one before it at once. Whatever is behind a checkpoint is cut off by the next run, which asks for
 /// it again.
 #[derive(Debug)]
@@ -46,6 +46,10 @@ pub struct Output<D: Disk> {
     /// `None` for a pipe or a device, which cannot be gone on with.
     saved_at: Option<PathBuf>,
     state: Checkpoint,
+    /// What a later run finds.
+    saved: Mark,
+    /// Pages that were written since.
+    unsaved: u32,
     sieve: Sieve,
     /// As in the state.
     seen: HashSet<String>,
@@ -61,6 +65,16 @@ impl<D: Disk> Output<D> {
     /// How far it is.
     pub const fn state(&self) -> &Checkpoint {
         &self.state
+    }
+
+    /// What a later run finds; of what cannot be gone on with, all that was written.
+    pub const fn mark(&self) -> Mark {
+        if self.can_go_on() { self.saved } else { self.state.mark }
+    }
+
+    /// How many pages were written that a later run would not find.
+    pub const fn unsaved(&self) -> u32 {
+        self.unsaved
     }
 
     /// What was there when this run began, and is there still.
@@ -83,7 +97,8 @@ impl<D: Disk> Output<D> {
         }
     }
 
-    /// Writes a page of the part in hand, its records a line each. It goes on at `next`, or ends.
+    /// Writes a page of the part in hand, its records a line each. It goes on at `next`, or ends. A later run finds it after
+    /// the next [`commit`](Self::commit), or whatever else is saved.
     ///
     /// # Errors
     ///
@@ -95,7 +110,7 @@ impl<D: Disk> Output<D> {
         let kept = self.sieve.keep(lines, records, part.as_ref(), &self.seen);
         let bytes = self.state.subject.form.encode(&kept.lines, self.state.mark.bytes == 0).map_err(Halt::Misfit)?;
         self.file.write(&bytes).map_err(Halt::Output)?;
-        let mut state = self.state.clone();
+        let state = &mut self.state;
         state.mark.bytes += bytes.len() as u64;
         state.mark.all_bytes += if self.names.stages() { 0 } else { bytes.len() as u64 };
         state.mark.records += kept.records;
@@ -106,10 +121,23 @@ impl<D: Disk> Output<D> {
         if let (Some(next), Some(part)) = (next, state.parts.front_mut()) {
             part.continuation = Some(next);
         } else {
-            end(&mut state);
-            self.seen = ids(&state);
+            end(state);
+            self.seen = ids(state);
         }
-        self.save(state).map_err(Halt::Output)
+        self.unsaved += 1;
+        Ok(())
+    }
+
+    /// Waits until the disk has all pages that were written, and saves that. It takes as long for many as for one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be saved; a later run asks for those pages again.
+    pub fn commit(&mut self) -> io::Result<()> {
+        match self.unsaved {
+            0 => Ok(()),
+            _ => self.save(self.state.clone()),
+        }
     }
 
     /// The part in hand has no more pages; what the API does not have of it yet, if it says so.
@@ -234,9 +262,12 @@ impl<D: Disk> Output<D> {
 
     /// Data first: a checkpoint never tells of what is not on the disk.
     fn save(&mut self, state: Checkpoint) -> io::Result<()> {
+        // Also if it fails: another try could succeed though the system has thrown away what it could not write.
+        self.unsaved = 0;
         if let Some(saved_at) = &self.saved_at {
             self.file.sync()?;
             self.disk.replace(saved_at, &state.to_bytes())?;
+            self.saved = state.mark;
         }
         self.state = state;
         Ok(())

@@ -88,7 +88,9 @@ impl<D: Disk> Output<D> {
         let seen = super::ids(&state);
         let saved_at = Some(names.checkpoint());
         let (begun, found) = (cut.is_some(), Mark::START);
-        let mut output = Self { disk, names, file, _locks: locks, saved_at, state, sieve, seen, begun, found };
+        let (saved, unsaved) = (cut.unwrap_or(found), 0);
+        let mut output =
+            Self { disk, names, file, _locks: locks, saved_at, state, saved, unsaved, sieve, seen, begun, found };
         if let Some(mark) = cut {
             output.go_on(mark)?;
         }
@@ -107,6 +109,8 @@ impl<D: Disk> Output<D> {
             _locks: [None, None],
             saved_at,
             state,
+            saved: found,
+            unsaved: 0,
             sieve,
             seen: HashSet::new(),
             begun: true,

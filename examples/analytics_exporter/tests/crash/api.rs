@@ -6,6 +6,7 @@ use std::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tower::{BoxError, service_fn, util::BoxCloneService};
 
 pub(crate) const PAGE_SIZE: u32 = 3;
@@ -35,6 +37,8 @@ struct State {
     made: AtomicU64,
     /// Whether jobs say that they have not everything.
     lacks: AtomicBool,
+    /// Whether an answer takes longer than it takes to write one.
+    slow: AtomicBool,
 }
 
 // === impl Api ===
@@ -47,6 +51,11 @@ impl Api {
     /// How many pages were asked for.
     pub(crate) fn asked(&self) -> u64 {
         self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// From now on answers take their time.
+    pub(crate) fn slow_down(&self) {
+        self.0.slow.store(true, Ordering::SeqCst);
     }
 
     /// From now on jobs say that they have not everything.
@@ -64,6 +73,9 @@ impl Api {
         BoxCloneService::new(service_fn(move |request: Request<Full<Bytes>>| {
             let state = Arc::clone(&state);
             async move {
+                if state.slow.load(Ordering::SeqCst) {
+                    sleep(Duration::from_millis(10)).await;
+                }
                 let (head, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
                 match state.answer(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), &body) {

@@ -88,7 +88,7 @@ impl Setup {
         let (_stop, stop) = watch::channel(false);
         let manner = Manner { lanes: self.at_once as usize, spool: 1_000_000, stop };
         let pumped = pump(api.service(), &common, &mut output, &manner, |_| {}).await;
-        assert!(output.found().records <= output.state().mark.records, "what begins again was not found");
+        assert!(output.found().records <= output.mark().records, "what begins again was not found");
         match pumped {
             // It is at its end as well, whatever was not there yet.
             Ok(()) | Err(Halt::Incomplete(_)) => Ok(()),
@@ -160,6 +160,8 @@ fn differs(found: &BTreeMap<PathBuf, Vec<u8>>, expected: &BTreeMap<PathBuf, Vec<
 /// With seeds that are `first`, and each `step` further, so many crashes.
 async fn crashes(first: u64, step: u64, count: u64) {
     let (api, setup) = (Api::new(), Setup::plain());
+    // Each page is written before the next one comes, as nearly always.
+    api.slow_down();
     setup.undisturbed(&api).await;
     let asked_at_best = api.asked();
     let (mut crashes, mut seed) = (0, first);
@@ -168,7 +170,7 @@ async fn crashes(first: u64, step: u64, count: u64) {
             .crash_everywhere(&api, seed, |step, after, begun, asked| {
                 let saved = begun.content(Path::new(CHECKPOINT)).map(|saved| Checkpoint::read(&saved).unwrap());
                 // One that was complete, and could not say so any more, is made anew.
-                let extra = if saved.is_some_and(|saved| saved.complete) { asked_at_best } else { 1 };
+                let extra = if saved.is_some_and(|saved| saved.complete) { asked_at_best } else { 2 };
                 assert!(asked <= asked_at_best + extra, "{after:?} at step {step}: {asked}, {asked_at_best}");
             })
             .await;
@@ -177,13 +179,14 @@ async fn crashes(first: u64, step: u64, count: u64) {
 }
 
 #[test]
-fn ten_thousand_crashes_change_nothing_and_cost_a_page_each() {
+fn ten_thousand_crashes_change_nothing_and_cost_two_pages_each_at_the_most() {
     // A thread a core: nothing is shared.
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
                 runtime.block_on(crashes(thread, threads, 10_000_u64.div_ceil(threads)));
             });
         }
