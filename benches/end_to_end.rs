@@ -6,35 +6,22 @@
 
 #![allow(clippy::disallowed_types, clippy::expect_used, missing_docs, reason = "a bench")]
 
-use std::{
-    convert::Infallible,
-    env,
-    io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Instant,
-};
+use std::time::Instant;
 
 use bytes::Bytes;
 use cpu_time::ProcessTime;
-use harness::{Report, SECRET, cached, interleaved, median};
+use harness::{ANSWER, Report, SECRET, Server, cached, interleaved, median, serve_if_called};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
-use tokio::{net::TcpListener, runtime::Runtime};
+use hyper::body::Incoming;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tokio::runtime::Runtime;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, retry::RetryLayer};
 use tower_http::auth::AddAuthorizationLayer;
 use tower_oauth2::{OAuthLayer, retry::RetryPolicy};
 
 fn main() {
-    if env::args().any(|argument| argument == "--serve") {
-        return serve();
-    }
+    serve_if_called();
     let server = Server::start();
     for http2 in [false, true] {
         compare(&server, http2);
@@ -47,7 +34,7 @@ fn compare(server: &Server, http2: bool) {
         let _guard = runtime.enter();
         Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>()
     };
-    let oauth = || OAuthLayer::for_origin(&server.url, cached(SECRET)).expect("an origin");
+    let oauth = || OAuthLayer::for_origin(server.url(), cached(SECRET)).expect("an origin");
     let retry = || RetryLayer::new(RetryPolicy::new());
     let mut figures: [Vec<f64>; 4] = Default::default();
     let mut measure = |index: usize, one: (f64, f64)| {
@@ -61,10 +48,10 @@ fn compare(server: &Server, http2: bool) {
     let cpu = interleaved(
         ROUNDS,
         &mut [
-            &mut || (measure.borrow_mut())(0, round(&runtime, &client, &server.url)),
-            &mut || (measure.borrow_mut())(1, round(&runtime, &fixed, &server.url)),
-            &mut || (measure.borrow_mut())(2, round(&runtime, &with_oauth, &server.url)),
-            &mut || (measure.borrow_mut())(3, round(&runtime, &with_both, &server.url)),
+            &mut || (measure.borrow_mut())(0, round(&runtime, &client, server.url())),
+            &mut || (measure.borrow_mut())(1, round(&runtime, &fixed, server.url())),
+            &mut || (measure.borrow_mut())(2, round(&runtime, &with_oauth, server.url())),
+            &mut || (measure.borrow_mut())(3, round(&runtime, &with_both, server.url())),
         ],
     );
     let name = if http2 { "end to end, HTTP/2" } else { "end to end, HTTP/1.1" };
@@ -110,52 +97,6 @@ where
     (cpu.elapsed().as_secs_f64() * 1e6 / requests, requests / started.elapsed().as_secs_f64())
 }
 
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let itself = env::current_exe().expect("this program");
-        let mut child = Command::new(itself).arg("--serve").stdout(Stdio::piped()).spawn().expect("a server");
-        let mut url = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut url).expect("its address");
-        Self { child, url: url.trim().to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn serve() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        println!("http://{}/", listener.local_addr().expect("an address"));
-        std::io::stdout().flush().expect("a reader");
-        let body = Arc::new(Bytes::from(vec![b'x'; ANSWER]));
-        loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
-            stream.set_nodelay(true).ok();
-            let body = Arc::clone(&body);
-            tokio::spawn(async move {
-                let answer = service_fn(move |_: Request<Incoming>| {
-                    let body = Bytes::clone(&body);
-                    async move { Ok::<_, Infallible>(Response::new(Full::new(body))) }
-                });
-                auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await.ok();
-            });
-        }
-    });
-}
-
 const TASKS: usize = 16;
 const CALLS: u32 = 250;
-const ANSWER: usize = 1024;
 const ROUNDS: usize = 21;

@@ -9,11 +9,13 @@
 mod contestants;
 mod report;
 mod rounds;
+mod server;
 mod stack;
 
 pub use self::{
     contestants::{Clonable, Locked, NAMES, NoPolicy, Visitor, empty, visit},
     report::{Check, Report, verdict},
     rounds::{interleaved, median, percentile},
+    server::{ANSWER, Server, serve_if_called},
     stack::{Answer, Inner, SECRET, Stack, StaticHeader, cached, fixed, last, layer, request, send},
 };
