@@ -54,6 +54,7 @@ impl Until {
 // === impl Since ===
 
 impl Since {
+    #[inline]
     pub(crate) fn now() -> Self {
         if CAN_BE_PAUSED { Self::Exact(Instant::now()) } else { Self::Coarse(coarse()) }
     }

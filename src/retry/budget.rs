@@ -51,6 +51,7 @@ impl Purse {
     }
 
     /// A request succeeded, after its last retry had cost `spent`.
+    #[inline]
     pub(super) fn give(&self, spent: u32) {
         match self {
             Self::Bucket(bucket) => bucket.give(spent.max(1)),
@@ -77,6 +78,7 @@ impl TokenBucket {
         self.level.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |level| level.checked_sub(cost)).is_ok()
     }
 
+    #[inline]
     fn give(&self, amount: u32) {
         // A full bucket, which is the common case, is only looked at.
         let more = |level: u32| (level < self.capacity).then(|| level.saturating_add(amount).min(self.capacity));

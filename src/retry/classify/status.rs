@@ -77,6 +77,7 @@ impl HttpClassifier {
     }
 
     /// What the head of a response says.
+    #[inline]
     pub fn response<R>(&self, response: &Response<R>) -> Verdict {
         self.status(response.status().as_u16(), response)
     }
@@ -88,7 +89,16 @@ impl HttpClassifier {
     }
 
     /// As if `response` had that status.
+    #[inline]
     pub(super) fn status<R>(&self, status: u16, response: &Response<R>) -> Verdict {
+        if status < 400 {
+            return Verdict::Done;
+        }
+        self.unfriendly(status, response)
+    }
+
+    #[inline(never)]
+    fn unfriendly<R>(&self, status: u16, response: &Response<R>) -> Verdict {
         let hint = || self.hint(response);
         let failure = match status {
             401 => {
@@ -102,7 +112,7 @@ impl HttpClassifier {
             429 => Failure::new(self.too_many_requests).throttled(true),
             503 if hint().is_some_and(|hint| hint > Duration::ZERO) => Failure::new(self.busy).throttled(true),
             408 | 500 | 502 | 503 | 504 => Failure::new(Processed::Maybe),
-            // 1xx to 4xx: of a server that is well, although it may not like the request.
+            // Of a server that is well, although it may not like the request.
             ..500 => return Verdict::Done,
             _ => return Verdict::Fatal,
         };
@@ -128,6 +138,7 @@ impl<R, E> Classify<R, E> for HttpClassifier
 where
     E: AsRef<dyn StdError + Send + Sync>,
 {
+    #[inline]
     fn classify(&self, result: Result<&Response<R>, &E>) -> Verdict {
         match result {
             Ok(response) => self.response(response),
