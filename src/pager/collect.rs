@@ -23,16 +23,25 @@ where
     let give_up_at = Instant::now() + limits.body_timeout;
     let expected = body.size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
     let mut body = std::pin::pin!(body);
-    let mut bytes = BytesMut::with_capacity(expected.min(max));
+    // What comes in one piece is not copied.
+    let (mut first, mut bytes) = (Bytes::new(), BytesMut::new());
     loop {
         let next = timeout_at(give_up_at, timeout(limits.idle_timeout, body.frame())).await;
         let next = next.map_err(|_| broken(format!("the body was not complete within {:?}", limits.body_timeout)))?;
         let next = next.map_err(|_| broken(format!("the body stalled for {:?}", limits.idle_timeout)))?;
-        let Some(frame) = next else { return Ok(bytes.freeze()) };
+        let Some(frame) = next else { return Ok(if bytes.is_empty() { first } else { bytes.freeze() }) };
         let frame = frame.map_err(|error| broken("the body broke off".into()).with_source(error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.remaining() > max {
+        let Ok(mut data) = frame.into_data() else { continue };
+        if first.len().max(bytes.len()) + data.remaining() > max {
             return Err(Error::new(ErrorKind::TooLarge, format!("the body is longer than {max} bytes")));
+        }
+        if first.is_empty() {
+            first = data.copy_to_bytes(data.remaining());
+            continue;
+        }
+        if bytes.is_empty() {
+            bytes.reserve(expected.min(max).max(first.len() + data.remaining()));
+            bytes.put_slice(&first);
         }
         bytes.put(data);
     }
