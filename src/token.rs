@@ -200,21 +200,11 @@ fn bearer(token: &[u8]) -> Result<HeaderValue, Error> {
 
 /// A header value that is wiped when its last clone is gone.
 pub(crate) fn sensitive(bytes: Vec<u8>) -> Option<HeaderValue> {
-    let owned = Bytes::from_owner(Apart(Zeroizing::new(bytes)));
+    let owned = Bytes::from_owner(Zeroizing::new(bytes));
     let mut header = HeaderValue::from_maybe_shared(owned).ok()?;
     // HPACK never indexes it, and `Debug` of a header map does not show it.
     header.set_sensitive(true);
     Some(header)
-}
-
-/// Lies with its reference count on cache lines of its own: beside another's, both would be written by two threads in turn.
-#[repr(align(128))]
-struct Apart(Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for Apart {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 const SCHEME: &str = "Bearer ";

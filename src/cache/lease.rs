@@ -14,10 +14,8 @@ use tokio::time::Instant;
 
 use crate::token::Token;
 
-/// Held by the cache, by each service clone that has used it, and by each request under way. Its reference count shares no
-/// cache line with that of another.
+/// Held by the cache, by each service clone that has used it, and by each request under way.
 #[derive(Debug)]
-#[repr(align(128))]
 pub(crate) struct Lease {
     token: Token,
     header: HeaderValue,
