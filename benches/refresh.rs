@@ -1,7 +1,8 @@
 //! What an expiry costs those who want a token then: `cargo bench -p tower-oauth2-benches --bench refresh`.
 //!
 //! 10,000 tasks on two threads, each with a request of its own, and an issuer that takes 50 ms: once where there is no token,
-//! and once where the one that is there is about to be replaced. It fails if more than one token request was made, or if a
+//! and once where the one that is there is about to be replaced. Beside them what 10,000 tasks take anyway: they wait for a
+//! watch channel, with a timer each and without, until what takes as long is there, and send through the same service. It fails if more than one token request was made, or if a
 //! request failed, which no mood of the machine excuses.
 
 #![allow(clippy::disallowed_types, clippy::expect_used, missing_docs, reason = "a bench")]
@@ -17,6 +18,7 @@ use std::{
 use harness::{Inner, Report, SECRET, median, percentile, request};
 use tokio::{
     runtime::Builder,
+    sync::watch,
     time::{sleep, timeout},
 };
 use tower::{Layer, ServiceExt};
@@ -33,7 +35,46 @@ fn main() {
         let p99 = of(0.99);
         report.row(name, &[1.0, of(0.5), p99, of(1.0), p99 / ISSUER.as_secs_f64() / 1e3, ROUNDS as f64]);
     }
+    for (name, timer) in [("a watch channel", false), ("a watch channel, a timer each", true)] {
+        let rounds: Vec<_> = (0..ROUNDS).map(|_| floor(timer)).collect();
+        let of = |share| median(rounds.iter().map(|waits| percentile(waits.clone(), share)).collect());
+        let p99 = of(0.99);
+        report.row(name, &[f64::NAN, of(0.5), p99, of(1.0), p99 / ISSUER.as_secs_f64() / 1e3, ROUNDS as f64]);
+    }
     report.finish();
+}
+
+/// Milliseconds that each request takes without a token, after a wait for all of them.
+fn floor(timer: bool) -> Vec<f64> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (sender, receiver) = watch::channel(false);
+        tokio::spawn(async move {
+            sleep(ISSUER).await;
+            sender.send_replace(true);
+        });
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let (mut receiver, request) = (receiver.clone(), request());
+                tokio::spawn(async move {
+                    let started = Instant::now();
+                    let landing = receiver.wait_for(|landed| *landed);
+                    if timer {
+                        timeout(LIFETIME, landing).await.expect("an end").expect("a sender");
+                    } else {
+                        landing.await.expect("a sender");
+                    }
+                    Inner.oneshot(request).await.expect("an answer");
+                    started.elapsed().as_secs_f64() * 1e3
+                })
+            })
+            .collect();
+        let mut waits = Vec::with_capacity(TASKS);
+        for task in tasks {
+            waits.push(task.await.expect("no panic"));
+        }
+        waits
+    })
 }
 
 /// Token requests, and milliseconds that each request took.

@@ -49,7 +49,8 @@ impl Report {
         self.rows.push(Row { name: name.into(), values });
     }
 
-    /// Prints it, and writes it to `NAME.json` in the folder that the environment variable `BENCH_RESULTS` names, if it does.
+    /// Prints it, and writes it as JSON to the folder that the environment variable `BENCH_RESULTS` names, if it does: in a file
+    /// of its name, with a dash for what is neither letter nor digit.
     ///
     /// # Panics
     ///
@@ -70,7 +71,8 @@ impl Report {
             println!();
         }
         if let Some(folder) = env::var_os("BENCH_RESULTS") {
-            let path = Path::new(&folder).join(self.name).with_extension("json");
+            let name = self.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+            let path = Path::new(&folder).join(name + ".json");
             let json = serde_json::to_string_pretty(&self).expect("a table is JSON");
             fs::write(&path, json + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }

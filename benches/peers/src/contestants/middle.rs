@@ -1,0 +1,57 @@
+//! middle's `ClientCredentialAuthorizer`, which asks a token endpoint from a task of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use http::header::AUTHORIZATION;
+use middle::{Authorizer, BasicClientCredentialAuthorizer};
+use tower::BoxError;
+
+use crate::{
+    client::{Client, Peer, Scene, Start},
+    end::{End, Request},
+    issuer::Issuer,
+};
+
+pub(crate) struct Middle;
+
+#[derive(Clone)]
+struct Authorized<E> {
+    authorizer: BasicClientCredentialAuthorizer,
+    end: E,
+}
+
+// === impl Middle ===
+
+impl Peer for Middle {
+    const NAME: &'static str = "middle";
+    /// It is not there before its first token is, which leaves expiry: it asks again no sooner than after a second.
+    const COLD: Option<Scene> = Scene::new(Duration::from_secs(1), Start::NextAsked);
+    /// Due 30 s before its end.
+    const DUE: Option<Scene> = Scene::new(Duration::from_secs(31), Start::NextAsked);
+
+    async fn client<E: End>(issuer: &Issuer, end: E) -> Result<impl Client, BoxError> {
+        let builder = BasicClientCredentialAuthorizer::basic_builder("id", "secret", issuer.url().parse()?);
+        Ok(Authorized { authorizer: builder.build().await?, end })
+    }
+}
+
+// === impl Authorized ===
+
+impl<E: End> Client for Authorized<E> {
+    type Request = Request;
+
+    fn request(&self) -> Request {
+        self.end.request()
+    }
+
+    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
+        self.end.send(request).await
+    }
+
+    /// As its wrapper of `reqwest::Client` does.
+    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
+        let header = self.authorizer.authorization_header()?;
+        request.headers_mut().insert(AUTHORIZATION, Arc::unwrap_or_clone(header));
+        self.end.send(request).await
+    }
+}

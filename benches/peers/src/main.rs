@@ -1,0 +1,7 @@
+//! See the library.
+
+fn main() {
+    if !peers::answered() {
+        peers::compare();
+    }
+}
