@@ -93,8 +93,12 @@ enum Snapshot {
 impl Binding {
     #[inline(always)]
     fn covers(&self, uri: &Uri) -> bool {
-        let Some(origins) = &self.origins else { return true };
-        origins.iter().any(|origin| origin.is_written_in(uri)) || covers_in_any_spelling(origins, uri)
+        // Nearly always there is one, and the request has it in the same spelling.
+        match self.origins.as_deref() {
+            None => true,
+            Some([origin, ..]) if origin.is_written_in(uri) => true,
+            Some(origins) => covers_in_any_spelling(origins, uri),
+        }
     }
 }
 
@@ -262,7 +266,7 @@ impl Snapshot {
 
 #[inline(never)]
 fn covers_in_any_spelling(origins: &[Origin], uri: &Uri) -> bool {
-    origins.iter().any(|origin| origin.matches(uri))
+    origins.iter().any(|origin| origin.is_written_in(uri) || origin.matches(uri))
 }
 
 /// Whether it was put there: a header of the caller's own wins. Looking for that first would cost as much again.
