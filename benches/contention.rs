@@ -3,6 +3,9 @@
 //! 64 tasks on two threads send through a service that does nothing, each through one that it holds, and each through a clone
 //! of one that all share. What costs then is not a lock but the reference counts that all cores write: that of the header, of
 //! what is behind the lock, and of whatever the clone of a service shares.
+//!
+//! What it showed on two shared cores of a virtual machine, rustc 1.95, November 2026, in four runs: 1.1 to 1.2 times what
+//! the static header adds where the service is held, 2.4 where it is cloned; the plain lock 2.5 and 2.2.
 
 #![allow(clippy::disallowed_types, clippy::expect_used, missing_docs, reason = "a bench")]
 

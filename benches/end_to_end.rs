@@ -3,6 +3,9 @@
 //! hyper-util's client over loopback to a server in a process of its own, HTTP/1.1 and HTTP/2, 16 tasks, 1 KB answers. CPU is
 //! that of the client's process, system calls included; the server runs on the same two cores, so that requests a second
 //! say less than CPU does.
+//!
+//! What it showed on two shared cores of a virtual machine, rustc 1.95, November 2026, in three runs: the layer 0.98 to 1.08
+//! times the CPU of the bare client, with the policy 1.04 to 1.15; the static header 0.94 to 1.07, which says what of it is noise.
 
 #![allow(clippy::disallowed_types, clippy::expect_used, missing_docs, reason = "a bench")]
 

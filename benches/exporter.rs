@@ -4,6 +4,10 @@
 //! nothing else: it retries nothing, checks nothing, and begins anew when it is stopped. Once it leaves to the system when the
 //! disk has them, and once it waits for the disk after each page, as whoever wants to go on after a power cut must. All on one
 //! core; the simulator, which is the same for all, has the other one.
+//!
+//! What it showed on two shared cores of a virtual machine, November 2026: 0.90 to 0.93 of the records a second of the client that
+//! does not wait for the disk, 1.26 to 1.28 of the one that does, and 1.4 and 1.25 of their CPU time: 15 µs a record. Before
+//! the next page was asked for while one is written it was 0.33 and 0.48, and 35 µs.
 
 #![allow(clippy::disallowed_types, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench")]
 

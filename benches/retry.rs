@@ -2,6 +2,8 @@
 //!
 //! tower's `Retry` clones the service, the policy and the request for each, and so it does with a policy that never sends
 //! anything again, which is what ours is compared with; the instructions of both are held in `instructions.rs`.
+//!
+//! What it showed on two shared cores of a virtual machine, rustc 1.95, November 2026: 1.09 times the empty policy.
 
 #![allow(clippy::disallowed_types, missing_docs, reason = "a bench")]
 
