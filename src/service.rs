@@ -127,12 +127,24 @@ impl<S> OAuth<S> {
     /// The token that was put on the request, if there is one cache for all, which has it.
     #[inline(always)]
     fn put_at_once<B>(&mut self, request: &mut Request<B>, min_ttl: Duration) -> Option<Arc<Lease>> {
-        let tokens = self.binding.tokens.only()?;
-        let lease = self.snapshot.lease(tokens, min_ttl)?;
+        let held = self.snapshot.lease(self.binding.tokens.only()?, min_ttl);
+        let lease = held.or_else(|| self.look(min_ttl))?;
         if !put(request.headers_mut(), lease.header()) {
             return None;
         }
-        tokens.served(&lease, Instant::now);
+        self.binding.tokens.only()?.served(&lease, Instant::now);
+        Some(lease)
+    }
+
+    /// Asks the cache. Who is used again has a binding of its own as well by then: tower's `Retry` clones what is under it for
+    /// each request, and a count that all of them share is what costs then.
+    #[inline(never)]
+    fn look(&mut self, min_ttl: Duration) -> Option<Arc<Lease>> {
+        let again = matches!(self.snapshot, Snapshot::Used);
+        let lease = self.snapshot.look(self.binding.tokens.only()?, min_ttl)?;
+        if again {
+            self.binding = Arc::new(Binding::clone(&self.binding));
+        }
         Some(lease)
     }
 
@@ -235,7 +247,7 @@ impl Wishes {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The token, if the request need not wait for it.
+    /// The copy, if it is as good as what the cache has.
     #[inline(always)]
     fn lease(&mut self, tokens: &TokenCache, min_ttl: Duration) -> Option<Arc<Lease>> {
         if let Self::Held { lease, until, epoch } = self {
@@ -246,11 +258,11 @@ impl Snapshot {
                 return Some(Arc::clone(lease));
             }
         }
-        self.look(tokens, min_ttl)
+        None
     }
 
-    /// Asks the cache.
-    #[inline(never)]
+    /// The token, if the request need not wait for it.
+    #[inline(always)]
     fn look(&mut self, tokens: &TokenCache, min_ttl: Duration) -> Option<Arc<Lease>> {
         let now = Instant::now();
         let (grant, epoch) = tokens.try_acquire(now, min_ttl)?;
@@ -326,7 +338,10 @@ mod tests {
         let tokens = TokenCache::builder(source).refresh_before(Duration::from_secs(20)).build();
         tokens.token().await.unwrap();
         let mut snapshot = Snapshot::Empty;
-        let mut lease = || snapshot.lease(&tokens, Duration::ZERO).unwrap();
+        let mut lease = || {
+            let held = snapshot.lease(&tokens, Duration::ZERO);
+            held.or_else(|| snapshot.look(&tokens, Duration::ZERO)).unwrap()
+        };
         let (first, copy) = (lease(), lease());
         assert!(!Arc::ptr_eq(&first, &copy), "one of its own");
         assert!(Arc::ptr_eq(&copy, &lease()));

@@ -16,7 +16,7 @@ use super::{
     metrics,
     outcome::RetryOutcome,
     retry_by::RetryBy,
-    session::Session,
+    session::{Session, Used},
     stats::{Counters, RetryStats, count},
     wait::Wait,
 };
@@ -156,6 +156,11 @@ where
         // here, and must not count.
         if self.session.sent == 0 {
             self.session.started = Some(Since::now());
+            match self.session.used {
+                Used::Never => self.session.used = Used::Once,
+                Used::Once => self.detach(),
+                Used::Again => {}
+            }
         }
         self.session.sends();
         Some(request.clone())
@@ -163,6 +168,13 @@ where
 }
 
 impl<C> RetryPolicy<C> {
+    /// `Retry` clones the policy for each request: what costs then is a count that all services share.
+    #[cold]
+    fn detach(&mut self) {
+        self.config = Arc::new(Config::clone(&self.config));
+        self.session.used = Used::Again;
+    }
+
     #[inline(never)]
     fn retry_failed<B, R, E>(
         &mut self,

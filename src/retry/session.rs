@@ -20,6 +20,17 @@ pub(super) struct Session {
     pub(super) spent: u32,
     /// The same, until its outcome is known.
     pub(super) price: Option<Price>,
+    /// Of the policy that a service holds: how often it was used.
+    pub(super) used: Used,
+}
+
+/// Whoever is used again gets a config of its own. A service that is cloned for each request would pay for that in vain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Used {
+    #[default]
+    Never,
+    Once,
+    Again,
 }
 
 /// What was paid for a retry. If it is dropped before that is sent, because the caller has gone away or the service failed to
@@ -47,11 +58,11 @@ impl Session {
     }
 }
 
-/// All but what was paid: that is given back once.
+/// All but what was paid, which is given back once, and what the other was used.
 impl Clone for Session {
     fn clone(&self) -> Self {
-        let Self { started, sent, failed, throttled, once, replayed, spent, price: _ } = *self;
-        Self { started, sent, failed, throttled, once, replayed, spent, price: None }
+        let Self { started, sent, failed, throttled, once, replayed, spent, price: _, used: _ } = *self;
+        Self { started, sent, failed, throttled, once, replayed, spent, price: None, used: Used::Never }
     }
 }
 
