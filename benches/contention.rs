@@ -17,12 +17,14 @@ use tokio::{
     runtime::{Builder, Runtime},
     task::yield_now,
 };
-use tower::Layer;
+use tower::{Layer, ServiceBuilder, retry::RetryLayer};
+use tower_oauth2::retry::RetryPolicy;
 
 fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let oauth = layer(SECRET).layer(Inner);
-    let locked = Locked::new();
+    let (locked, empty) = (Locked::new(), harness::empty());
+    let both = ServiceBuilder::new().layer(RetryLayer::new(RetryPolicy::new())).layer(layer(SECRET)).service(Inner);
     let medians = interleaved(
         ROUNDS,
         &mut [
@@ -30,10 +32,14 @@ fn main() {
             &mut || held(&runtime, &fixed()),
             &mut || held(&runtime, &locked),
             &mut || held(&runtime, &oauth),
+            &mut || held(&runtime, &empty),
+            &mut || held(&runtime, &both),
             &mut || cloned(&runtime, Inner),
             &mut || cloned(&runtime, fixed()),
             &mut || cloned(&runtime, locked.clone()),
             &mut || cloned(&runtime, oauth.clone()),
+            &mut || cloned(&runtime, empty.clone()),
+            &mut || cloned(&runtime, both.clone()),
         ],
     );
     let mut report = Report::new("contention", &["ns held", "÷ static", "ns cloned", "÷ static"]);
@@ -45,7 +51,7 @@ fn main() {
     report.finish();
 }
 
-const NAMES: [&str; 4] = ["bare", "static header", "plain RwLock", "oauth"];
+const NAMES: [&str; 6] = ["bare", "static header", "plain RwLock", "oauth", "empty policy", "retry policy, oauth"];
 
 /// Nanoseconds from one request to the next, of all threads together, each task with a service of its own.
 fn held<S: Stack + Send + 'static>(runtime: &Runtime, service: &S) -> f64 {
