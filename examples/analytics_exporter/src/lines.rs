@@ -23,10 +23,11 @@ fn push(lines: &mut Vec<u8>, item: &[u8]) {
     lines.push(b'\n');
 }
 
-/// One after the other, without its end.
+/// One after the other, without its end; also a last one that has none.
 pub fn split(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut from = 0;
-    memchr_iter(b'\n', lines).map(move |at| {
+    let unended = lines.last().is_some_and(|last| *last != b'\n').then_some(lines.len());
+    memchr_iter(b'\n', lines).chain(unended).map(move |at| {
         let line = &lines[from..at];
         from = at + 1;
         line
@@ -45,5 +46,12 @@ mod tests {
         }
         let split: Vec<_> = split(&lines).map(|line| std::str::from_utf8(line).unwrap()).collect();
         assert_eq!(split, ["{}", "{\"a\": 1,  \"b\": 2}", "", "[1]"]);
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_is_one() {
+        assert_eq!(split(b"a\nb").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(split(b"a\n").collect::<Vec<_>>(), [b"a"]);
+        assert_eq!(split(b"").count(), 0);
     }
 }
