@@ -308,6 +308,7 @@ fn take_back(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;
+    use tower::{Layer, service_fn};
 
     use super::*;
     use crate::{source::source_fn, token::Token};
@@ -330,6 +331,22 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert!(put(&mut headers, &token));
         assert_eq!(headers[AUTHORIZATION], token);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_used_again_shares_no_count_with_the_others() {
+        let tokens = TokenCache::new(source_fn(|_| async { Token::new("abc") }));
+        tokens.token().await.unwrap();
+        let api = crate::OAuthLayer::for_origin("https://h", tokens)
+            .unwrap()
+            .layer(service_fn(|_: Request<()>| std::future::ready(Ok::<_, BoxError>(Response::new(())))));
+        let mut held = api.clone();
+        let mut is_shared = || {
+            drop(held.call(Request::get("https://h/").body(()).unwrap()));
+            Arc::ptr_eq(&held.binding, &api.binding)
+        };
+        assert_eq!([is_shared(), is_shared(), is_shared()], [true, false, false]);
+        assert!(Arc::ptr_eq(&held.binding, &held.clone().binding), "a clone is not the place to copy it");
     }
 
     #[tokio::test(start_paused = true)]

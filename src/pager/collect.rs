@@ -46,3 +46,33 @@ where
         bytes.put(data);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{self, StreamExt};
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_in_one_piece_is_not_copied_and_one_in_several_is_whole() {
+        let page = Bytes::from_static(b"abcdef");
+        let whole = collect(Full::new(page.clone()), Limits::default(), 6).await.unwrap();
+        assert_eq!((whole.as_ptr(), &whole), (page.as_ptr(), &page));
+        let pieces = |sizes: &'static [usize]| {
+            let mut from = 0;
+            let page = page.clone();
+            StreamBody::new(stream::iter(sizes).map(move |size| {
+                from += size;
+                Ok::<_, BoxError>(Frame::data(page.slice(from - size..from)))
+            }))
+        };
+        for sizes in [&[6][..], &[0, 6], &[6, 0], &[1, 2, 3], &[0, 5, 0, 1, 0]] {
+            assert_eq!(collect(pieces(sizes), Limits::default(), 6).await.unwrap(), page, "{sizes:?}");
+            let error = collect(pieces(sizes), Limits::default(), 5).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TooLarge, "{sizes:?}");
+        }
+        assert_eq!(collect(pieces(&[]), Limits::default(), 6).await.unwrap(), "");
+    }
+}

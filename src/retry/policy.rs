@@ -277,3 +277,25 @@ impl<C> Clone for Config<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_is_used_again_shares_no_count_with_the_others() {
+        let policy = RetryPolicy::new();
+        let mut held = policy.clone();
+        let mut is_shared = || {
+            let request = Request::new(());
+            let _copy = Policy::<_, Response<()>, tower::BoxError>::clone_request(&mut held, &request);
+            Arc::ptr_eq(&held.config, &policy.config)
+        };
+        assert_eq!([is_shared(), is_shared(), is_shared()], [true, false, false]);
+        let own = Arc::clone(&held.config);
+        let mut session = held.clone();
+        let _copy = Policy::<_, Response<()>, tower::BoxError>::clone_request(&mut session, &Request::new(()));
+        assert!(Arc::ptr_eq(&own, &session.config), "a request is no service");
+        assert!(Arc::ptr_eq(&held.config.counters, &policy.config.counters), "they are counted together");
+    }
+}
