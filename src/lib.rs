@@ -171,6 +171,7 @@ pub mod reqwest;
 pub mod retry;
 mod retry_after;
 mod service;
+mod snapshot;
 mod source;
 mod stacking;
 #[cfg(feature = "testing")]

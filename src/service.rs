@@ -1,7 +1,7 @@
 //! The service: which requests get the token, and how they come by it.
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -15,13 +15,13 @@ use tower_service::Service;
 use crate::{
     cache::{Lease, TokenCache},
     caches::Tokens,
-    clock::Until,
     deadline::Deadline,
     error::Error,
     future::{Demand, ResponseFuture, Waiting},
     min_ttl::MinTtl,
     origin::Origin,
     readiness,
+    snapshot::Snapshot,
     token_key::TokenKey,
 };
 
@@ -78,14 +78,6 @@ enum Missing {
     Token(TokenCache),
     /// Nobody knows which.
     Choice(Error),
-}
-
-/// What this clone knows of the token. Empty in a fresh clone, and filled by its second request only: a service that is
-/// cloned for every request would pay for the copy and never use it.
-enum Snapshot {
-    Empty,
-    Used,
-    Held { lease: Arc<Lease>, until: Until, epoch: u64 },
 }
 
 // === impl Binding ===
@@ -244,38 +236,6 @@ impl Wishes {
     }
 }
 
-// === impl Snapshot ===
-
-impl Snapshot {
-    /// The copy, if it is as good as what the cache has.
-    #[inline(always)]
-    fn lease(&mut self, tokens: &TokenCache, min_ttl: Duration) -> Option<Arc<Lease>> {
-        if let Self::Held { lease, until, epoch } = self {
-            if *epoch == tokens.epoch()
-                && until.holds()
-                && (min_ttl.is_zero() || lease.satisfies(Instant::now(), min_ttl))
-            {
-                return Some(Arc::clone(lease));
-            }
-        }
-        None
-    }
-
-    /// The token, if the request need not wait for it.
-    #[inline(always)]
-    fn look(&mut self, tokens: &TokenCache, min_ttl: Duration) -> Option<Arc<Lease>> {
-        let now = Instant::now();
-        let (grant, epoch) = tokens.try_acquire(now, min_ttl)?;
-        let lease = match mem::replace(self, Self::Used) {
-            Self::Empty => return Some(grant.lease),
-            Self::Held { lease, .. } if lease.generation() == grant.lease.generation() => lease,
-            Self::Held { .. } | Self::Used => Arc::new(grant.lease.detached()),
-        };
-        *self = Self::Held { lease: Arc::clone(&lease), until: Until::new(grant.recheck_at, now), epoch };
-        Some(lease)
-    }
-}
-
 #[inline(never)]
 fn covers_in_any_spelling(origins: &[Origin], uri: &Uri) -> bool {
     origins.iter().any(|origin| origin.is_written_in(uri) || origin.matches(uri))
@@ -307,7 +267,6 @@ fn take_back(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::advance;
     use tower::{Layer, service_fn};
 
     use super::*;
@@ -347,30 +306,5 @@ mod tests {
         };
         assert_eq!([is_shared(), is_shared(), is_shared()], [true, false, false]);
         assert!(Arc::ptr_eq(&held.binding, &held.clone().binding), "a clone is not the place to copy it");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_copy_is_made_by_the_second_request_and_kept_as_long_as_the_token() {
-        let source = source_fn(|_| async { Ok(Token::new("abc")?.with_lifetime(Duration::from_secs(100))) });
-        let tokens = TokenCache::builder(source).refresh_before(Duration::from_secs(20)).build();
-        tokens.token().await.unwrap();
-        let mut snapshot = Snapshot::Empty;
-        let mut lease = || {
-            let held = snapshot.lease(&tokens, Duration::ZERO);
-            held.or_else(|| snapshot.look(&tokens, Duration::ZERO)).unwrap()
-        };
-        let (first, copy) = (lease(), lease());
-        assert!(!Arc::ptr_eq(&first, &copy), "one of its own");
-        assert!(Arc::ptr_eq(&copy, &lease()));
-        // In the refresh window it is looked at again, and copied no more.
-        advance(Duration::from_secs(90)).await;
-        assert!(Arc::ptr_eq(&copy, &lease()));
-        tokens.invalidate();
-        tokens.token().await.unwrap();
-        let next = lease();
-        assert_ne!(copy.generation(), next.generation());
-        let held = tokens.peek(Instant::now(), Duration::ZERO).unwrap().0.lease;
-        assert!(!Arc::ptr_eq(&next, &held), "one of its own again");
-        assert!(Arc::ptr_eq(&next, &lease()));
     }
 }
