@@ -5,9 +5,9 @@ use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Shared,
+    Shared, landing,
     state::{Landing, Launch},
-    sync::{Handle, sleep_until, watch},
+    sync::{Handle, sleep_until},
 };
 use crate::{
     error::{Error, Kind},
@@ -15,17 +15,10 @@ use crate::{
     token::Token,
 };
 
-/// Where those who wait for a flight hear of its landing.
-pub(super) type Landings = watch::Receiver<Option<Landing>>;
-
 /// Starts the token request. Not to be called under the lock: a runtime that shuts down drops the task, and thereby
 /// the pilot, before `spawn` returns.
-pub(super) fn launch(
-    shared: &Arc<Shared>,
-    orders: &Launch,
-    landings: watch::Sender<Option<Landing>>,
-) -> Result<(), Error> {
-    let pilot = Pilot { shared: Arc::clone(shared), flight: orders.flight, landings, landed: false };
+pub(super) fn launch(shared: &Arc<Shared>, orders: &Launch, landings: landing::Sender<Landing>) -> Result<(), Error> {
+    let pilot = Pilot { shared: Arc::clone(shared), flight: orders.flight, landings: Some(landings) };
     let Ok(runtime) = Handle::try_current() else {
         return Err(Error::new(Kind::NoRuntime));
     };
@@ -37,8 +30,8 @@ pub(super) fn launch(
 struct Pilot {
     shared: Arc<Shared>,
     flight: u64,
-    landings: watch::Sender<Option<Landing>>,
-    landed: bool,
+    /// Until it has landed.
+    landings: Option<landing::Sender<Landing>>,
 }
 
 // === impl Pilot ===
@@ -56,15 +49,16 @@ impl Pilot {
             Err(_) => Err(Error::new(Kind::Timeout { what: "the token source", after: limit }).with_transient(true)),
         };
         let landing = self.shared.land(self.flight, &departure, result);
-        self.landed = true;
-        self.landings.send_replace(Some(landing));
+        if let Some(landings) = self.landings.take() {
+            landings.land(landing);
+        }
     }
 }
 
 impl Drop for Pilot {
     fn drop(&mut self) {
         // The runtime ended under us. Those who wait see the channel close, and one of them takes over.
-        if !self.landed {
+        if self.landings.is_some() {
             self.shared.abandon(self.flight);
         }
     }

@@ -31,6 +31,7 @@ mod events;
 mod fact;
 mod failure;
 mod flight;
+mod landing;
 mod lease;
 #[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
 mod metrics;

@@ -12,13 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     events::{Feed, RejectionOutcome},
     fact::{Fact, Flown},
-    flight::{self, Landings},
+    flight, landing,
     lease::{Grant, Refuse},
     metrics::Meter,
     rules::Rules,
     state::{Decision, Departure, Landing, Launch, State},
     stats::{Counters, Stats},
-    sync::{AtomicU64, RwLock, RwLockReadGuard, watch},
+    sync::{AtomicU64, RwLock, RwLockReadGuard},
 };
 use crate::{error::Error, source::ErasedSource, token::Token};
 
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
 
 pub(super) struct Locked {
     pub(super) state: State,
-    landings: Landings,
+    landings: landing::Receiver<Landing>,
 }
 
 /// What a caller is to do, once the flight that it takes is under way.
@@ -50,7 +50,7 @@ pub(super) enum Step {
 
 /// Hears of a landing.
 pub(super) struct Waiter {
-    landings: Landings,
+    landings: landing::Receiver<Landing>,
     /// By then nobody drives the flight any more.
     dead_at: Instant,
 }
@@ -66,7 +66,7 @@ impl Shared {
         feed: Weak<Feed>,
         meter: Meter,
     ) -> Self {
-        let locked = Locked { state: State::new(rules, seed), landings: watch::channel(None).1 };
+        let locked = Locked { state: State::new(rules, seed), landings: landing::channel().1 };
         Self {
             source,
             fetch_timeout: rules.fetch_timeout,
@@ -205,10 +205,9 @@ impl fmt::Debug for Shared {
 
 impl Waiter {
     /// `None` if there was none `by` then, or at all, and somebody has to start anew.
-    pub(super) async fn landing(mut self, by: Option<Instant>) -> Option<Landing> {
+    pub(super) async fn landing(self, by: Option<Instant>) -> Option<Landing> {
         let until = by.map_or(self.dead_at, |by| by.min(self.dead_at));
-        let landed = timeout_at(until, self.landings.wait_for(Option::is_some)).await.ok()?.ok()?;
-        landed.clone()
+        timeout_at(until, self.landings.landing()).await.ok()?
     }
 }
 
@@ -220,8 +219,8 @@ impl Locked {
     }
 
     /// Makes the channel of a flight, before anybody can join it.
-    fn open(&mut self, orders: Launch) -> (Launch, watch::Sender<Option<Landing>>) {
-        let (sender, landings) = watch::channel(None);
+    fn open(&mut self, orders: Launch) -> (Launch, landing::Sender<Landing>) {
+        let (sender, landings) = landing::channel();
         self.landings = landings;
         (orders, sender)
     }

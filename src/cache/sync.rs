@@ -2,12 +2,15 @@
 //! `CONTRIBUTING.md` has the commands.
 
 #[cfg(not(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle))))]
-pub(super) use std::sync::{RwLock, RwLockReadGuard, atomic::AtomicU64};
+pub(super) use std::sync::{
+    RwLock, RwLockReadGuard,
+    atomic::{AtomicBool, AtomicU64},
+};
 #[cfg(not(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle))))]
-pub(super) use tokio::{runtime::Handle, sync::watch, time::sleep_until};
+pub(super) use tokio::{runtime::Handle, sync::Notify, time::sleep_until};
 
 #[cfg(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle)))]
-pub(super) use self::model::{AtomicU64, Handle, RwLock, RwLockReadGuard, sleep_until, watch};
+pub(super) use self::model::{AtomicBool, AtomicU64, Handle, Notify, RwLock, RwLockReadGuard, sleep_until};
 
 #[cfg(all(test, any(tower_oauth2_loom, tower_oauth2_shuttle)))]
 #[path = "sync_model.rs"]

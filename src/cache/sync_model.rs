@@ -1,7 +1,7 @@
 //! Stand-ins that a checker sees through: it decides who runs next at each operation of theirs.
 //!
-//! Locks and atomics are the checker's. A channel is a slot behind a lock of the checker's. A task is a thread that polls it. The clock is tokio's, paused; whoever sleeps moves it. The checkers run
-//! their threads as coroutines of one thread, so that all of them are inside of the runtime that the test has entered.
+//! Locks and atomics are the checker's. A `Notify` is a number behind a lock of the checker's. A task is a thread that polls it.
+//! The clock is tokio's, paused; whoever sleeps moves it. The checkers run their threads as coroutines of one thread, so that all of them are inside of the runtime that the test has entered.
 
 #![allow(clippy::disallowed_types, clippy::unwrap_used, reason = "tests, and how long they take")]
 
@@ -19,12 +19,18 @@ use std::{
 
 #[cfg(tower_oauth2_loom)]
 pub(in crate::cache) use loom::{
-    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, atomic::AtomicU64},
+    sync::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, AtomicU64},
+    },
     thread,
 };
 #[cfg(not(tower_oauth2_loom))]
 pub(in crate::cache) use shuttle::{
-    sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, atomic::AtomicU64},
+    sync::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, AtomicU64},
+    },
     thread,
 };
 use tokio::time::{Instant, advance};
@@ -150,85 +156,44 @@ impl Wake for Signal {
     }
 }
 
-/// The part of `tokio::sync::watch` that is used. tokio's own wakes in a random order, which no checker can repeat.
-pub(in crate::cache) mod watch {
-    use std::{
-        future::poll_fn,
-        mem,
-        ops::Deref,
-        sync::Arc,
-        task::{Poll, Waker},
-    };
+/// The part of `tokio::sync::Notify` that is used: whoever was made before a notification hears of it, polled or not.
+#[derive(Default)]
+pub(in crate::cache) struct Notify {
+    inside: Mutex<Notifications>,
+}
 
-    use super::{Mutex, lock};
+#[derive(Default)]
+struct Notifications {
+    number: u64,
+    waiting: Vec<Waker>,
+}
 
-    #[derive(Clone)]
-    pub(in crate::cache) struct Receiver<T> {
-        slot: Arc<Mutex<Slot<T>>>,
+// === impl Notify ===
+
+impl Notify {
+    pub(in crate::cache) fn new() -> Self {
+        Self::default()
     }
 
-    pub(in crate::cache) struct Sender<T> {
-        slot: Arc<Mutex<Slot<T>>>,
+    pub(in crate::cache) fn notified(&self) -> impl Future<Output = ()> {
+        let before = lock(&self.inside).number;
+        poll_fn(move |cx| {
+            let mut inside = lock(&self.inside);
+            if inside.number != before {
+                return Poll::Ready(());
+            }
+            inside.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
     }
 
-    /// No lock is held for it, unlike tokio's: it is to be cloned at once.
-    pub(in crate::cache) struct Ref<T>(T);
-
-    struct Slot<T> {
-        value: T,
-        closed: bool,
-        waiting: Vec<Waker>,
-    }
-
-    pub(in crate::cache) fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
-        let slot = Arc::new(Mutex::new(Slot { value, closed: false, waiting: Vec::new() }));
-        (Sender { slot: Arc::clone(&slot) }, Receiver { slot })
-    }
-
-    impl<T> Deref for Ref<T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            &self.0
-        }
-    }
-
-    impl<T: Clone> Receiver<T> {
-        pub(in crate::cache) async fn wait_for(&mut self, mut f: impl FnMut(&T) -> bool) -> Result<Ref<T>, ()> {
-            poll_fn(|cx| {
-                let mut slot = lock(&self.slot);
-                if f(&slot.value) {
-                    return Poll::Ready(Ok(Ref(slot.value.clone())));
-                }
-                if slot.closed {
-                    return Poll::Ready(Err(()));
-                }
-                slot.waiting.push(cx.waker().clone());
-                Poll::Pending
-            })
-            .await
-        }
-    }
-
-    impl<T> Sender<T> {
-        pub(in crate::cache) fn send_replace(&self, value: T) {
-            self.change(|slot| slot.value = value);
-        }
-
-        fn change(&self, change: impl FnOnce(&mut Slot<T>)) {
-            let waiting = {
-                let mut slot = lock(&self.slot);
-                change(&mut slot);
-                mem::take(&mut slot.waiting)
-            };
-            waiting.into_iter().for_each(Waker::wake);
-        }
-    }
-
-    impl<T> Drop for Sender<T> {
-        fn drop(&mut self) {
-            self.change(|slot| slot.closed = true);
-        }
+    pub(in crate::cache) fn notify_waiters(&self) {
+        let waiting = {
+            let mut inside = lock(&self.inside);
+            inside.number += 1;
+            std::mem::take(&mut inside.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
