@@ -30,7 +30,7 @@ pub struct Subject {
     pub period: Option<Period>,
 }
 
-/// Saved after every page, when what it tells of is on the disk.
+/// Saved when what it tells of is on the disk: after a page, or after those that came while the disk was waited for.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Checkpoint {
     version: u32,

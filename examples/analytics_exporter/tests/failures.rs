@@ -246,8 +246,7 @@ async fn yesterdays_summary_does_not_outlive_a_run_that_did_not_end() {
     let exporter = Exporter::of(&api).write("summary.json", r#"{"complete": true, "records": 7}"#);
     let mut run = exporter.args(["--page-size", "10"]).start();
     run.pages(&api, 1).await;
-    signal(&run.child, "KILL").await;
-    let outcome = run.end().await;
+    let outcome = run.killed().await;
     assert_eq!(outcome.code, None);
     assert_eq!(outcome.summary()["complete"], false);
 }

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-use support::{Api, Exporter, Outcome, signal};
+use support::{Api, Exporter, Outcome};
 
 const WEEK: &str = "2026-03-01T00:00:00.000Z/2026-03-08T00:00:00.000Z";
 const PERIOD: [&str; 4] = ["--from", "2026-03-01T00:00:00Z", "--to", "2026-03-08T00:00:00Z"];
@@ -90,10 +90,7 @@ async fn what_is_compressed_is_the_same_and_goes_on_after_a_kill() {
     for (how, name) in [("gzip", "conversations.ndjson.gz"), ("zstd", "conversations.ndjson.zst")] {
         let undisturbed = exporter(&api).args(["--compress", how]).exits(0).await;
         let expected = std::fs::read(undisturbed.path(name)).unwrap();
-        let mut run = exporter(&api).args(["--compress", how]).start();
-        run.pages(&api, api.analytics.stats().pages + 5).await;
-        signal(&run.child, "KILL").await;
-        let first = run.end().await;
+        let first = exporter(&api).args(["--compress", how]).start().killed_after(&api, 5, name).await;
         // A half of a member is behind the checkpoint.
         let mut torn = File::options().append(true).open(first.path(name)).unwrap();
         torn.write_all(&expected[..expected.len().min(37)]).unwrap();
@@ -237,11 +234,9 @@ mod parquet {
             let expected = files(&undisturbed, "conversations");
             assert_eq!(expected.len() > 1, rotate.is_some());
             check(&api, &expected, 200);
-            let mut run = exporter().start();
-            run.pages(&api, api.analytics.stats().pages + 12).await;
-            signal(&run.child, "KILL").await;
-            let first = run.end().await;
+            let first = exporter().start().killed_after(&api, 12, "conversations.parquet").await;
             let outcome = exporter().after(first).exits(0).await;
+            outcome.says(["going on after"]);
             let found = files(&outcome, "conversations");
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {

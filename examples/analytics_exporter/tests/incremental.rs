@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Api, Exporter, Outcome, signal};
+use support::{Api, Exporter, Outcome};
 
 const OUTPUT: &str = "conversations.ndjson";
 const WEEK: &str = "2026-03-01T00:00:00.000Z/2026-03-08T00:00:00.000Z";
@@ -76,11 +76,8 @@ async fn one_that_is_killed_is_gone_on_with_and_then_the_next_one_follows() {
     let flags = ["--page-size", "10"];
     let first = runs(&api, &[], flags).await;
     let (run, _) = to(&api, "2026-03-05T00:00:00Z");
-    let mut run = run.args(flags).after(first).start();
-    run.pages(&api, 14).await;
-    signal(&run.child, "KILL").await;
-    let killed = run.end().await;
-    assert!((101..400).contains(&killed.output().lines().count()));
+    let killed = run.args(flags).after(first).start().killed_after(&api, 4, OUTPUT).await;
+    assert!((140..400).contains(&killed.output().lines().count()));
     // The next one comes a day later, and does first what was begun.
     let begun = Exporter::of(&api).args(flags).after(killed).exits(0).await;
     begun.kept(&api, 400).says(["going on after"]);
@@ -176,8 +173,7 @@ async fn shards_need_a_period_that_all_machines_mean() {
     let period = ["--from", "2026-03-01T00:00:00Z", "--to", "2026-03-08T00:00:00Z"];
     let mut run = Exporter::of(&api).args(period).args(["--shard", "1/2", "--page-size", "5"]).start();
     run.has_written(OUTPUT).await;
-    signal(&run.child, "KILL").await;
-    let first = run.end().await;
+    let first = run.killed().await;
     let other =
         Exporter::of(&api).args(period).args(["--shard", "2/2", "--page-size", "5"]).after(first).exits(2).await;
     other.says(["--shard 1/2"]);

@@ -47,18 +47,16 @@ async fn a_scan_is_gone_on_with_where_it_stopped() {
     let api = Api::serve(|it| it.contacts(200).latency(Duration::from_millis(10))).await;
     let exporter = || Exporter::of(&api).args(["--source", "contacts", "--page-size", "10"]);
     api.analytics.fail_next(Fault::Hang);
-    let first = exporter().start();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    signal(&first.child, "KILL").await;
-    let mut first = first.end().await;
+    let mut first = exporter().start();
+    while api.analytics.stats().requests == 0 {
+        assert!(first.child.try_wait().unwrap().is_none(), "it ended too early");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // It hangs.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut first = first.killed().await;
     for _ in 0..3 {
-        let before = api.analytics.stats().requests;
-        let run = exporter().after(first).start();
-        while api.analytics.stats().requests < before + 5 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        signal(&run.child, "KILL").await;
-        first = run.end().await;
+        first = exporter().after(first).start().killed_after(&api, 4, "contacts.ndjson").await;
     }
     let outcome = exporter().after(first).exits(0).await;
     assert_eq!(outcome.read("contacts.ndjson"), texts(200, |index| api.analytics.contact(index)));
@@ -142,7 +140,8 @@ async fn jobs_at_once_bring_each_conversation_once() {
 
 #[tokio::test]
 async fn a_job_is_gone_on_with_by_the_next_run_also_while_it_is_waited_for() {
-    let api = Api::serve(|it| it.records(400).interval(WEEK).unwrap().job_polls(3)).await;
+    let slow = Duration::from_millis(10);
+    let api = Api::serve(|it| it.records(400).interval(WEEK).unwrap().job_polls(3).latency(slow)).await;
     let exporter = || Exporter::of(&api).args(JOB).args(PERIOD).args(["--page-size", "50"]);
     let run = exporter().start();
     let saved = run.dir.path().join("conversations.ndjson.checkpoint");
@@ -152,13 +151,11 @@ async fn a_job_is_gone_on_with_by_the_next_run_also_while_it_is_waited_for() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    signal(&run.child, "KILL").await;
-    let mut first = run.end().await;
+    let mut first = run.killed().await;
     for pages in 1..4 {
         let mut run = exporter().after(first).start();
         run.pages(&api, pages).await;
-        signal(&run.child, "KILL").await;
-        first = run.end().await;
+        first = run.killed().await;
     }
     exporter().after(first).exits(0).await.kept(&api, 400);
     assert_eq!((api.analytics.stats().jobs, api.analytics.open_jobs()), (1, 0));

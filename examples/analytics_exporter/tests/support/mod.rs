@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
     time::{Instant, timeout},
 };
-use tower_oauth2::testing::{Analytics, AnalyticsBuilder, Issuer, Server};
+use tower_oauth2::testing::{Analytics, AnalyticsBuilder, Fault, Issuer, Server};
 
 /// What the test's client is called. Its secret is one that has to be encoded, in a form and in a header.
 pub(crate) const ID: &str = "exporter-tests";
@@ -182,6 +182,37 @@ impl Running {
             assert!(self.child.try_wait().unwrap().is_none(), "it ended too early");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Kills it when so many pages more are saved in the checkpoint of `output`, and before it is at its end: the API answers
+    /// no request after those pages.
+    pub(crate) async fn killed_after(mut self, api: &Api, pages: u64, output: &str) -> Outcome {
+        let checkpoint = self.dir.path().join(format!("{output}.checkpoint"));
+        let saved = || {
+            let saved = std::fs::read(&checkpoint).ok()?;
+            serde_json::from_slice::<Value>(&saved).ok()?["mark"]["pages"].as_u64()
+        };
+        let wanted = saved().unwrap_or_default() + pages;
+        let answered = || api.analytics.stats().by_status.get(&200).copied().unwrap_or_default();
+        let last = answered() + pages;
+        while answered() < last {
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended too early");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        api.analytics.fail_next(Fault::Hang);
+        let is_saved = async {
+            while saved().unwrap_or_default() < wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, is_saved).await.expect("what was answered is saved");
+        self.killed().await
+    }
+
+    /// Kills it at once: whoever starts a process for it gives the API time to answer.
+    pub(crate) async fn killed(mut self) -> Outcome {
+        self.child.start_kill().unwrap();
+        self.end().await
     }
 
     pub(crate) async fn end(self) -> Outcome {
