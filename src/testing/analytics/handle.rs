@@ -196,6 +196,11 @@ impl Analytics {
         self.inner.state().script.push_back(fault);
     }
 
+    /// How many calls of [`fail_next`](Self::fail_next) no request has claimed yet.
+    pub fn faults_to_come(&self) -> usize {
+        self.inner.state().script.len()
+    }
+
     /// How the next job ends that no earlier call has claimed.
     pub fn next_job(&self, fate: JobFate) {
         self.inner.state().jobs.fates.push_back(fate);

@@ -201,7 +201,8 @@ impl Running {
         }
         api.analytics.fail_next(Fault::Hang);
         let is_saved = async {
-            while saved().unwrap_or_default() < wanted {
+            // The fault is for this run, and not for the next one.
+            while saved().unwrap_or_default() < wanted || api.analytics.faults_to_come() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
