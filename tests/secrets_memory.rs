@@ -8,6 +8,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -153,6 +154,8 @@ struct Canary {
 
 const MASK: u8 = 0x55;
 
+static SEARCH: Mutex<()> = Mutex::new(());
+
 impl Canary {
     fn new() -> Self {
         Self { masked: (0..32).map(|_| (b'a' + fastrand::u8(..26)) ^ MASK).collect() }
@@ -162,8 +165,10 @@ impl Canary {
         unmask(&self.masked)
     }
 
-    /// How often it is in the memory that this process can write to.
+    /// How often it is in the memory that this process can write to. One search at a time: the others' buffers would be found,
+    /// with what they look at.
     fn hits(&self) -> usize {
+        let _alone = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
         let maps = BufReader::new(File::open("/proc/self/maps").unwrap());
         let mut memory = File::open("/proc/self/mem").unwrap();
         let mut hits = 0;
