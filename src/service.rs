@@ -13,7 +13,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use crate::{
-    cache::{Lease, TokenCache},
+    cache::{Carried, TokenCache},
     caches::Tokens,
     deadline::Deadline,
     error::Error,
@@ -21,7 +21,7 @@ use crate::{
     min_ttl::MinTtl,
     origin::Origin,
     readiness,
-    snapshot::Snapshot,
+    snapshot::{Seen, Snapshot},
     token_key::TokenKey,
 };
 
@@ -118,44 +118,48 @@ impl<S> OAuth<S> {
 
     /// The token that was put on the request, if there is one cache for all, which has it.
     #[inline(always)]
-    fn put_at_once<B>(&mut self, request: &mut Request<B>, min_ttl: Duration) -> Option<Arc<Lease>> {
-        let held = self.snapshot.lease(self.binding.tokens.only()?, min_ttl);
-        let lease = held.or_else(|| self.look(min_ttl))?;
-        if !put(request.headers_mut(), lease.header()) {
+    fn put_at_once<B>(&mut self, request: &mut Request<B>, min_ttl: Duration) -> Option<Carried> {
+        let tokens = self.binding.tokens.only()?;
+        let Some(held) = self.snapshot.held(tokens, min_ttl) else { return self.look(request.headers_mut(), min_ttl) };
+        if !put(request.headers_mut(), held.header.clone()) {
             return None;
         }
-        self.binding.tokens.only()?.served(&lease, Instant::now);
-        Some(lease)
+        tokens.served(|| held.lease.is_due(Instant::now()));
+        Some(held.carried)
     }
 
     /// Asks the cache. Who is used again has a binding of its own as well by then: tower's `Retry` clones what is under it for
     /// each request, and a count that all of them share is what costs then.
     #[inline(never)]
-    fn look(&mut self, min_ttl: Duration) -> Option<Arc<Lease>> {
+    fn look(&mut self, headers: &mut HeaderMap, min_ttl: Duration) -> Option<Carried> {
         let again = matches!(self.snapshot, Snapshot::Used);
-        let lease = self.snapshot.look(self.binding.tokens.only()?, min_ttl)?;
+        let Seen { header, carried, is_due } = self.snapshot.look(self.binding.tokens.only()?, min_ttl)?;
         if again {
             self.binding = Arc::new(Binding::clone(&self.binding));
         }
-        Some(lease)
+        if !put(headers, header) {
+            return None;
+        }
+        self.binding.tokens.only()?.served(|| is_due);
+        Some(carried)
     }
 
     /// The token that was put on the request, if it is to have one of ours.
-    fn put<B>(&mut self, request: &mut Request<B>, wishes: &Wishes) -> Result<Option<Arc<Lease>>, Missing> {
+    fn put<B>(&mut self, request: &mut Request<B>, wishes: &Wishes) -> Result<Option<Carried>, Missing> {
         if !self.binding.covers(request.uri()) || request.headers().contains_key(AUTHORIZATION) {
             return Ok(None);
         }
         if !wishes.keyed {
-            if let Some(lease) = self.put_at_once(request, wishes.min_ttl) {
-                return Ok(Some(lease));
+            if let Some(carried) = self.put_at_once(request, wishes.min_ttl) {
+                return Ok(Some(carried));
             }
         }
         let tokens = self.binding.tokens.choose(request.extensions()).map_err(Missing::Choice)?;
         let now = Instant::now();
         let Some((grant, _)) = tokens.try_acquire(now, wishes.min_ttl) else { return Err(Missing::Token(tokens)) };
-        tokens.served(&grant.lease, || now);
+        tokens.served(|| grant.lease.is_due(now));
         request.headers_mut().insert(AUTHORIZATION, grant.lease.header().clone());
-        Ok(Some(grant.lease))
+        Ok(Some(grant.lease.carried()))
     }
 }
 
@@ -176,8 +180,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // What most requests are, and all that it costs them.
         if request.extensions().is_empty() && !self.binding.grpc && self.binding.covers(request.uri()) {
-            if let Some(lease) = self.put_at_once(&mut request, Duration::ZERO) {
-                return ResponseFuture::sending(self.inner.call(request), Some(lease), None, false);
+            if let Some(carried) = self.put_at_once(&mut request, Duration::ZERO) {
+                return ResponseFuture::sending(self.inner.call(request), Some(carried), None, false);
             }
         }
         self.call_any(request)
@@ -196,8 +200,8 @@ impl<S> OAuth<S> {
             readiness::give_up(&mut self.inner);
             return ResponseFuture::refused(Error::deadline(false));
         }
-        let lease = match self.put(&mut request, &wishes) {
-            Ok(lease) => lease,
+        let carried = match self.put(&mut request, &wishes) {
+            Ok(carried) => carried,
             Err(Missing::Token(tokens)) => {
                 let demand = Demand { min_ttl: wishes.min_ttl, deadline, patience: self.binding.acquire_timeout };
                 let service = readiness::give_up(&mut self.inner);
@@ -208,7 +212,7 @@ impl<S> OAuth<S> {
                 return ResponseFuture::refused(error);
             }
         };
-        ResponseFuture::sending(self.inner.call(request), lease, deadline, grpc)
+        ResponseFuture::sending(self.inner.call(request), carried, deadline, grpc)
     }
 }
 
@@ -243,8 +247,8 @@ fn covers_in_any_spelling(origins: &[Origin], uri: &Uri) -> bool {
 
 /// Whether it was put there: a header of the caller's own wins. Looking for that first would cost as much again.
 #[inline(always)]
-fn put(headers: &mut HeaderMap, token: &HeaderValue) -> bool {
-    let own_before = headers.append(AUTHORIZATION, token.clone());
+fn put(headers: &mut HeaderMap, token: HeaderValue) -> bool {
+    let own_before = headers.append(AUTHORIZATION, token);
     if own_before {
         take_back(headers);
     }
@@ -283,12 +287,12 @@ mod tests {
             }
             headers.append("b", HeaderValue::from_static("2"));
             let before: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            assert!(!put(&mut headers, &token));
+            assert!(!put(&mut headers, token.clone()));
             let after: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             assert_eq!(before, after);
         }
         let mut headers = HeaderMap::new();
-        assert!(put(&mut headers, &token));
+        assert!(put(&mut headers, token.clone()));
         assert_eq!(headers[AUTHORIZATION], token);
     }
 

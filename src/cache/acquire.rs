@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{TokenCache, lease::Grant, metrics::Wait, shared::Step, state::Landing};
+use super::{
+    TokenCache,
+    lease::{Grant, Lease},
+    metrics::Wait,
+    shared::Step,
+    state::Landing,
+};
 use crate::error::{Error, Kind};
 
 impl TokenCache {
@@ -21,6 +27,13 @@ impl TokenCache {
         let grant = locked.state.peek(now, min_ttl)?;
         // Read under the lock, so that it belongs to what was read.
         Some((grant, self.epoch()))
+    }
+
+    /// What `look` takes of the token, if it holds for a while: nothing has to be decided, and only the clock that costs little
+    /// is looked at. It is called under the lock.
+    #[inline]
+    pub(crate) fn glance<T>(&self, look: impl FnOnce(&Lease) -> T) -> Option<T> {
+        self.shared.read().quick().map(look)
     }
 
     /// As [`peek`](Self::peek), and starts the refresh if it is due; `None` if the caller has to wait.
@@ -43,7 +56,7 @@ impl TokenCache {
         // A hit must not take the lock alone, nor make every service clone look again.
         let now = Instant::now();
         if let Some((grant, _)) = self.peek(now, min_ttl) {
-            self.served(&grant.lease, || now);
+            self.served(|| grant.lease.is_due(now));
             return Some(Ok(grant));
         }
         let mut wait = self.shared.meter.wait();

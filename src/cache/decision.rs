@@ -1,5 +1,7 @@
 //! What the state machine says, and what it is told.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{
@@ -56,4 +58,6 @@ pub(super) struct Refusal {
     pub(super) outcome: RejectionOutcome,
     /// Whether the first to tell: what others know of the token may no longer hold.
     pub(super) is_news: bool,
+    /// How long ago it was asked for, if it is not known by its number alone.
+    pub(super) age: Option<Duration>,
 }

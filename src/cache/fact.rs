@@ -11,7 +11,7 @@ use super::{
     events::{Event, Reason, RejectionOutcome},
     lease::Lease,
 };
-use crate::{error::Error, token::Token};
+use crate::error::Error;
 
 /// Something that is worth telling. A hit is not.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub(super) enum Fact<'a> {
     Failed(Flown, &'a Error),
     /// The answer of the source is of no use.
     Superseded(Flown),
-    Rejected(&'a Token, Refusal),
+    /// The token of that number.
+    Rejected(u64, Refusal),
     Invalidated,
 }
 
@@ -75,17 +76,15 @@ impl Fact<'_> {
                     "token dropped: rejected, replaced or invalidated while it was under way"
                 );
             }
-            Self::Rejected(token, refusal) => {
-                let (generation, age) = (token.generation(), age(token, now));
-                match refusal.outcome {
-                    RejectionOutcome::Dropped => debug!(cache, generation, ?age, "token rejected"),
+            Self::Rejected(generation, Refusal { outcome, age, .. }) => {
+                let age = age.map(debug);
+                match outcome {
+                    RejectionOutcome::Dropped => debug!(cache, generation, age, "token rejected"),
                     RejectionOutcome::Superseded => {}
                     RejectionOutcome::Kept => {
                         debug!(
                             cache,
-                            generation,
-                            ?age,
-                            "token rejected, and kept: a new one would not help, or cannot be had now"
+                            generation, age, "token rejected, and kept: a new one would not help, or cannot be had now"
                         );
                     }
                 }
@@ -104,15 +103,11 @@ impl Fact<'_> {
                 let (error, retry_at) = (error.clone(), error.retry_at());
                 Event::RefreshFailed { error, reason, took, waiters, retry_at }
             }
-            Self::Rejected(token, Refusal { outcome, is_news: true }) => {
-                Event::Rejected { generation: token.generation(), age: age(token, now), outcome }
+            Self::Rejected(generation, Refusal { outcome, is_news: true, age }) => {
+                Event::Rejected { generation, age: age.unwrap_or_default(), outcome }
             }
             Self::Invalidated => Event::Invalidated,
             Self::Waited | Self::Departed | Self::Superseded(_) | Self::Rejected(..) => return None,
         })
     }
-}
-
-pub(super) fn age(token: &Token, now: Instant) -> Duration {
-    now.saturating_duration_since(token.sent_at())
 }

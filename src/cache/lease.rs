@@ -1,35 +1,22 @@
 //! A published token with all that a request needs of it.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::published::{Carried, Published};
 use crate::token::Token;
 
-/// Held by the cache, by each service clone that has used it, and by each request under way.
+/// Held by the cache, by each service clone that has used it, and by each request that waits to be sent with it.
 #[derive(Debug)]
 pub(crate) struct Lease {
     token: Token,
     header: HeaderValue,
+    carried: Carried,
     refresh_at: Instant,
     expires_at: Instant,
     landed_at: Instant,
-    /// Weak: the cache owns its lease, not the other way round.
-    cache: Weak<dyn Refuse>,
-}
-
-/// Whom a lease tells that its token was refused.
-pub(super) trait Refuse: fmt::Debug + Send + Sync {
-    /// Whether a replay can carry another token.
-    fn refuse(&self, token: &Token, now: Instant) -> bool;
 }
 
 /// A lease, and until when it may be used without asking the cache again.
@@ -42,17 +29,17 @@ pub(crate) struct Grant {
 // === impl Lease ===
 
 impl Lease {
-    /// Gives `token` its generation. `now` is when it came, which may be later than it lives.
+    /// Of a token that gets its generation by it. `now` is when it came, which may be later than it lives.
     pub(super) fn new(
         token: Token,
         refresh_at: Instant,
         expires_at: Instant,
         now: Instant,
-        cache: Weak<dyn Refuse>,
+        published: &Published,
     ) -> Self {
-        let token = token.with_generation(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed));
+        let token = token.with_generation(published.generation());
         let header = token.header().clone();
-        Self { token, header, refresh_at, expires_at, landed_at: now, cache }
+        Self { token, header, carried: published.carried(), refresh_at, expires_at, landed_at: now }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -62,6 +49,11 @@ impl Lease {
     #[inline]
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
+    }
+
+    /// What a request that is sent with it remembers.
+    pub(crate) fn carried(&self) -> Carried {
+        self.carried
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -82,7 +74,7 @@ impl Lease {
     }
 
     /// Whether it is about to be replaced.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
         now >= self.refresh_at
     }
 
@@ -104,26 +96,4 @@ impl Lease {
     pub(super) fn expires_at(&self) -> Instant {
         self.expires_at
     }
-
-    /// A copy whose header bytes and reference counts no other service clone touches: what costs under contention is
-    /// not a lock but the counts that all cores share.
-    pub(crate) fn detached(&self) -> Self {
-        Self {
-            token: self.token.clone(),
-            header: self.token.detached_header(),
-            refresh_at: self.refresh_at,
-            expires_at: self.expires_at,
-            landed_at: self.landed_at,
-            cache: self.cache.clone(),
-        }
-    }
-
-    /// Tells the cache that a resource server refused the token. Whether a replay can carry another one: so it does if the
-    /// cache is gone, because there was no room for it, and whoever comes next has another.
-    pub(crate) fn reject(&self) -> bool {
-        self.cache.upgrade().is_none_or(|cache| cache.refuse(&self.token, Instant::now()))
-    }
 }
-
-/// Unique in the process, so that no cache takes the token of another for its own.
-static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     events::RejectionOutcome,
-    fact::{Fact, Flown, age},
+    fact::{Fact, Flown},
 };
 
 /// Numbers of one cache.
@@ -55,10 +55,12 @@ impl Meter {
                 self.refresh(flown, if error.is_transient() { "transient" } else { "permanent" });
             }
             Fact::Superseded(flown) => self.refresh(flown, "superseded"),
-            Fact::Rejected(token, refusal) => {
+            Fact::Rejected(_, refusal) => {
                 let (cache, outcome) = (self.name.clone(), refusal.outcome.as_str());
                 counter!("tower_oauth2_rejections_total", "cache" => cache.clone(), "outcome" => outcome).increment(1);
-                histogram!("tower_oauth2_rejected_token_age_seconds", "cache" => cache).record(age(token, now));
+                if let Some(age) = refusal.age {
+                    histogram!("tower_oauth2_rejected_token_age_seconds", "cache" => cache).record(age);
+                }
                 if refusal.outcome == RejectionOutcome::Dropped {
                     self.expires_at(expires_at(), now);
                 }

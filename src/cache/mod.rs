@@ -35,6 +35,7 @@ mod landing;
 mod lease;
 #[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
 mod metrics;
+mod published;
 mod rules;
 mod shared;
 mod state;
@@ -50,9 +51,10 @@ pub use self::{
     events::{Event, Events, Reason, RejectionOutcome},
     stats::Stats,
 };
-use self::{events::Feed, lease::Refuse as _};
+use self::{events::Feed, published::Refuse as _};
 pub(crate) use self::{
     lease::{Grant, Lease},
+    published::Carried,
     shared::Shared,
 };
 use crate::{error::Error, min_ttl::MinTtl, source::TokenSource, token::Token};
@@ -167,7 +169,7 @@ impl TokenCache {
     /// [`flap_interval`](Builder::flap_interval) stays as well: what refuses fresh tokens does not want a fresh token.
     /// While the source fails and is left alone, it serves until another can be asked for.
     pub fn reject(&self, token: &Token) -> bool {
-        self.shared.refuse(token, Instant::now())
+        self.shared.refuse(token.generation(), Instant::now())
     }
 
     /// Says that nothing that was heard so far holds any more: permissions have changed, a secret was replaced, an operator
@@ -226,9 +228,9 @@ impl TokenCache {
         self.shared.stats()
     }
 
-    /// Counts a request that has not had to wait.
-    pub(crate) fn served(&self, lease: &Lease, now: impl FnOnce() -> Instant) {
-        self.shared.meter.served(|| lease.is_due(now()));
+    /// Counts a request that has not had to wait, with a token that is about to be replaced or not.
+    pub(crate) fn served(&self, is_due: impl FnOnce() -> bool) {
+        self.shared.meter.served(is_due);
     }
 
     /// Whether anybody but the caller holds it: a clone, somebody who waits for its token, or a token request under way.

@@ -13,14 +13,15 @@ use super::{
     events::{Feed, RejectionOutcome},
     fact::{Fact, Flown},
     flight, landing,
-    lease::{Grant, Refuse},
+    lease::{Grant, Lease},
     metrics::Meter,
+    published::Refuse,
     rules::Rules,
     state::{Decision, Departure, Landing, Launch, State},
     stats::{Counters, Stats},
     sync::{AtomicU64, RwLock, RwLockReadGuard},
 };
-use crate::{error::Error, source::ErasedSource, token::Token};
+use crate::{clock::Until, error::Error, source::ErasedSource, token::Token};
 
 /// What the clones of a cache share.
 pub(crate) struct Shared {
@@ -39,6 +40,13 @@ pub(crate) struct Shared {
 pub(super) struct Locked {
     pub(super) state: State,
     landings: landing::Receiver<Landing>,
+    quick: Option<Quick>,
+}
+
+/// What the state would say until then, to those who ask for nothing but a token.
+struct Quick {
+    lease: Arc<Lease>,
+    until: Until,
 }
 
 /// What a caller is to do, once the flight that it takes is under way.
@@ -66,7 +74,7 @@ impl Shared {
         feed: Weak<Feed>,
         meter: Meter,
     ) -> Self {
-        let locked = Locked { state: State::new(rules, seed), landings: landing::channel().1 };
+        let locked = Locked { state: State::new(rules, seed), landings: landing::channel().1, quick: None };
         Self {
             source,
             fetch_timeout: rules.fetch_timeout,
@@ -116,6 +124,7 @@ impl Shared {
                     (Step::Wait(locked.waiter(dead_at)), Some(departure))
                 }
             };
+            locked.settle(now);
             // Nothing else of it is news to those who have a token.
             if decided.1.is_some() {
                 self.epoch.fetch_add(1, Ordering::Release);
@@ -138,7 +147,7 @@ impl Shared {
     /// `None` if the token request is not to be made.
     pub(super) fn depart(&self, flight: u64) -> Option<Departure> {
         let now = Instant::now();
-        let departure = self.update(|locked| locked.state.depart(flight, now))?;
+        let departure = self.update(now, |locked| locked.state.depart(flight, now))?;
         self.tell(&Fact::Departed, now);
         Some(departure)
     }
@@ -147,7 +156,7 @@ impl Shared {
         let now = Instant::now();
         let itself = Arc::downgrade(self);
         let cache: Weak<dyn Refuse> = itself;
-        let (waiters, landing) = self.update(|locked| {
+        let (waiters, landing) = self.update(now, |locked| {
             let waiters = locked.state.waiters(flight);
             (waiters, locked.state.land(flight, result, now, &cache))
         });
@@ -163,34 +172,36 @@ impl Shared {
     }
 
     pub(super) fn invalidate(&self, now: Instant) {
-        self.update(|locked| locked.state.invalidate());
+        self.update(now, |locked| locked.state.invalidate());
         self.tell(&Fact::Invalidated, now);
     }
 
     pub(super) fn abandon(&self, flight: u64) {
-        self.update(|locked| locked.state.abandon(flight));
+        self.update(Instant::now(), |locked| locked.state.abandon(flight));
     }
 
-    fn update<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
+    fn update<T>(&self, now: Instant, change: impl FnOnce(&mut Locked) -> T) -> T {
         let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut locked);
+        locked.settle(now);
         self.epoch.fetch_add(1, Ordering::Release);
         result
     }
 }
 
 impl Refuse for Shared {
-    fn refuse(&self, token: &Token, now: Instant) -> bool {
+    fn refuse(&self, generation: u64, now: Instant) -> bool {
         let refusal = {
             let mut locked = self.locked.write().unwrap_or_else(PoisonError::into_inner);
-            let refusal = locked.state.reject(token, now);
+            let refusal = locked.state.reject(generation, now);
+            locked.settle(now);
             // A late 401, of which there may be thousands, is no reason for every service clone to look again.
             if refusal.is_news {
                 self.epoch.fetch_add(1, Ordering::Release);
             }
             refusal
         };
-        self.tell(&Fact::Rejected(token, refusal), now);
+        self.tell(&Fact::Rejected(generation, refusal), now);
         refusal.outcome != RejectionOutcome::Kept
     }
 }
@@ -216,6 +227,21 @@ impl Waiter {
 impl Locked {
     fn waiter(&self, dead_at: Instant) -> Waiter {
         Waiter { landings: self.landings.clone(), dead_at }
+    }
+
+    /// The token that nothing is to be decided about, if there is one by now.
+    #[inline]
+    pub(super) fn quick(&self) -> Option<&Lease> {
+        self.quick.as_ref().filter(|quick| quick.until.holds()).map(|quick| &*quick.lease)
+    }
+
+    /// After each change of the state.
+    fn settle(&mut self, now: Instant) {
+        let grant = self.state.peek(now, Duration::ZERO).filter(|grant| !grant.lease.is_due(now));
+        self.quick = grant.map(|Grant { lease, recheck_at }| {
+            let until = Until::new(recheck_at.min(lease.refresh_at()), now);
+            Quick { lease, until }
+        });
     }
 
     /// Makes the channel of a flight, before anybody can join it.

@@ -1,6 +1,7 @@
 //! What the cache decides, as a pure state machine: every method takes `now`, none waits, none needs a runtime.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -11,7 +12,8 @@ pub(super) use super::decision::{Decision, Departure, Landing, Launch, Refusal};
 use super::{
     events::{Reason, RejectionOutcome},
     failure::Failures,
-    lease::{Grant, Lease, Refuse},
+    lease::{Grant, Lease},
+    published::{Published, Refuse},
     rules::Rules,
 };
 use crate::{error::Error, token::Token};
@@ -22,6 +24,10 @@ pub(super) struct State {
     rules: Rules,
     rng: fastrand::Rng,
     current: Option<Arc<Lease>>,
+    /// The last token that came, if it was over by then.
+    once: Option<Arc<Lease>>,
+    /// The tokens that came last: by these the cache hears of it when one is refused.
+    published: VecDeque<Published>,
     /// Why there is no current one, if there is none.
     lack: Reason,
     /// The current one was refused while no other could be had: it serves until one can.
@@ -61,6 +67,8 @@ impl State {
             rules,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
             current: None,
+            once: None,
+            published: VecDeque::with_capacity(REMEMBERED),
             lack: Reason::First,
             is_makeshift: false,
             flight: None,
@@ -176,20 +184,22 @@ impl State {
         }
     }
 
-    /// A resource server refused `token`: compare and swap.
-    pub(super) fn reject(&mut self, token: &Token, now: Instant) -> Refusal {
-        let refusal = |outcome, is_news| Refusal { outcome, is_news };
+    /// A resource server refused the token of that number: compare and swap.
+    pub(super) fn reject(&mut self, generation: u64, now: Instant) -> Refusal {
+        let token = self.known(generation).cloned();
+        let age = token.as_ref().map(|token| now.saturating_duration_since(token.sent_at()));
+        let refusal = |outcome, is_news| Refusal { outcome, is_news, age };
         // One that is over says nothing about a token that came after it, for those who waited only.
-        let counts = |lease: &&Arc<Lease>| now < lease.expires_at() || lease.generation() >= token.generation();
+        let counts = |lease: &&Arc<Lease>| now < lease.expires_at() || lease.generation() >= generation;
         let held = self.current.as_ref().filter(counts).map(|lease| lease.generation());
-        if held.is_some_and(|held| held != token.generation()) {
+        if held.is_some_and(|held| held != generation) {
             return refusal(RejectionOutcome::Superseded, false);
         }
         // Whatever comes of it, the next fetch must not return it; unless a later one was refused already.
         let last = self.rejected.as_ref().map(Token::generation);
-        let is_news = last.is_none_or(|last| last < token.generation());
-        if last.is_none_or(|last| last <= token.generation()) {
-            self.rejected = Some(token.clone());
+        let is_news = last.is_none_or(|last| last < generation);
+        if token.is_some() && last.is_none_or(|last| last <= generation) {
+            self.rejected = token;
         }
         let is_first = is_news || !self.is_makeshift;
         if self.failures.cooling(now).is_some() {
@@ -247,6 +257,12 @@ impl State {
         (!self.is_makeshift || self.failures.cooling(now).is_some()).then_some(lease)
     }
 
+    /// The token of that number, if it is not one of those that others came after.
+    fn known(&self, generation: u64) -> Option<&Token> {
+        let leases = [&self.current, &self.once].into_iter().flatten().map(|lease| lease.token());
+        leases.chain(&self.rejected).find(|token| token.generation() == generation)
+    }
+
     fn alive(&self, now: Instant) -> Option<&Flight> {
         self.flight.as_ref().filter(|flight| now < flight.dead_at)
     }
@@ -275,13 +291,20 @@ impl State {
         let lifetime = token.lifetime().unwrap_or(self.rules.default_lifetime);
         let expires_at = token.sent_at() + lifetime;
         let refresh_at = expires_at - self.rules.margin(lifetime, self.rng.f64());
-        let lease = Arc::new(Lease::new(token, refresh_at, expires_at, now, cache.clone()));
+        let published = Published::by(cache.clone());
+        let lease = Arc::new(Lease::new(token, refresh_at, expires_at, now, &published));
+        if self.published.len() == REMEMBERED {
+            self.published.pop_front();
+        }
+        self.published.push_back(published);
         // One that is over by now serves those who wait, and nobody after them.
-        if !lease.is_for_once() {
+        let is_for_once = lease.is_for_once();
+        self.once = is_for_once.then(|| Arc::clone(&lease));
+        if is_for_once {
+            self.lack = Reason::Expired;
+        } else {
             self.current = Some(Arc::clone(&lease));
             self.is_makeshift = false;
-        } else {
-            self.lack = Reason::Expired;
         }
         self.failures = Failures::default();
         Landing::Token(Grant { lease, recheck_at: refresh_at })
@@ -293,6 +316,10 @@ impl State {
         self.is_makeshift = false;
     }
 }
+
+/// Of how many tokens a late refusal is heard. One of a token before them is taken for what it is nearly always: of one that
+/// was replaced.
+const REMEMBERED: usize = 8;
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

@@ -229,7 +229,7 @@ impl Cache {
 
     fn reject(&mut self, seconds: f64) -> RejectionOutcome {
         let (token, now) = (self.token(), self.at(seconds));
-        self.state.reject(&token, now).outcome
+        self.state.reject(token.generation(), now).outcome
     }
 }
 

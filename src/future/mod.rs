@@ -22,7 +22,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -36,7 +35,7 @@ use tracing::warn;
 use self::slow::{Outcome, Slow};
 pub(crate) use self::waiting::{Demand, Waiting};
 use crate::{
-    cache::Lease,
+    cache::Carried,
     challenge,
     error::Error,
     stacking::{GivenUp, Observed},
@@ -64,7 +63,7 @@ pin_project! {
             #[pin]
             future: S::Future,
             // The token that the request carries, if it is one of ours.
-            lease: Option<Arc<Lease>>,
+            carried: Option<Carried>,
         },
         // Boxed, because it is rare, and much larger than what everybody else would have to carry. Whatever else is rare
         // belongs in there: a third arm could make the future larger.
@@ -79,11 +78,11 @@ where
     S: Service<Request<B>>,
 {
     /// Only what has a deadline pays for it, and only what looks for the status of gRPC.
-    pub(crate) fn sending(future: S::Future, lease: Option<Arc<Lease>>, deadline: Option<Instant>, grpc: bool) -> Self {
+    pub(crate) fn sending(future: S::Future, carried: Option<Carried>, deadline: Option<Instant>, grpc: bool) -> Self {
         if deadline.is_none() && !grpc {
-            return Self { state: State::Sending { future, lease } };
+            return Self { state: State::Sending { future, carried } };
         }
-        Self::slow(Slow::sending(future, lease, deadline, grpc))
+        Self::slow(Slow::sending(future, carried, deadline, grpc))
     }
 
     pub(crate) fn waiting(waiting: Waiting<S, B>, grpc: bool) -> Self {
@@ -108,13 +107,13 @@ where
     type Output = Result<Response<R>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let StateProj::Sending { future, lease } = self.as_mut().project().state.project() {
+        if let StateProj::Sending { future, carried } = self.as_mut().project().state.project() {
             // A response is 144 bytes: moved on at once, it is copied once. By way of a variable it was copied twice.
             return match future.poll(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
                 Poll::Ready(Ok(response)) if response.status() != StatusCode::UNAUTHORIZED => Poll::Ready(Ok(response)),
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(marked(response, lease.as_deref()))),
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(marked(response, *carried))),
             };
         }
         self.poll_slow(cx)
@@ -131,8 +130,8 @@ where
         if let StateProj::Slow { slow } = self.as_mut().project().state.project() {
             match ready!(slow.as_mut().poll(cx))? {
                 Outcome::Response(response) => return Poll::Ready(Ok(response)),
-                Outcome::Sent { future, lease } => {
-                    self.as_mut().project().state.set(State::Sending { future, lease: Some(lease) });
+                Outcome::Sent { future, carried } => {
+                    self.as_mut().project().state.set(State::Sending { future, carried: Some(carried) });
                 }
             }
         }
@@ -151,22 +150,22 @@ where
 
 /// The layer observes and tells; whether to send again is for a retry policy, which cannot see the token, and which
 /// tower does not even ask about a body that it could not clone.
-fn observe<R>(response: &mut Response<R>, lease: Option<&Lease>, grpc: bool) {
+fn observe<R>(response: &mut Response<R>, carried: Option<Carried>, grpc: bool) {
     if response.status() == StatusCode::UNAUTHORIZED || (grpc && is_unauthenticated(response.headers())) {
-        mark(response, lease);
+        mark(response, carried);
     }
 }
 
 #[cold]
-fn marked<R>(mut response: Response<R>, lease: Option<&Lease>) -> Response<R> {
-    mark(&mut response, lease);
+fn marked<R>(mut response: Response<R>, carried: Option<Carried>) -> Response<R> {
+    mark(&mut response, carried);
     response
 }
 
 #[cold]
-fn mark<R>(response: &mut Response<R>, lease: Option<&Lease>) {
-    let lease = lease.filter(|_| !challenge::says_insufficient_scope(response.headers()));
-    let Some(lease) = lease else {
+fn mark<R>(response: &mut Response<R>, carried: Option<Carried>) {
+    let carried = carried.filter(|_| !challenge::says_insufficient_scope(response.headers()));
+    let Some(carried) = carried else {
         response.extensions_mut().insert(Observed);
         return;
     };
@@ -176,8 +175,7 @@ fn mark<R>(response: &mut Response<R>, lease: Option<&Lease>) {
              put the RetryLayer outside, or no request is sent again with a new token"
         );
     }
-    let renewable = lease.reject();
-    response.extensions_mut().insert(TokenRejected::new(renewable));
+    response.extensions_mut().insert(TokenRejected::new(carried.reject()));
 }
 
 /// In the head of a gRPC response that fails at once.
@@ -196,7 +194,7 @@ mod tests {
     /// What the future was before requests had a deadline.
     #[allow(dead_code, reason = "only its size counts")]
     enum Least<F> {
-        Sending { future: F, lease: Option<Arc<Lease>> },
+        Sending { future: F, carried: Option<Carried> },
         Waiting(Box<()>),
     }
 

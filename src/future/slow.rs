@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -18,7 +17,7 @@ use tower_service::Service;
 
 use super::{observe, waiting::Waiting};
 use crate::{
-    cache::Lease,
+    cache::Carried,
     error::{Error, Kind},
 };
 
@@ -50,7 +49,7 @@ pin_project! {
         Sending {
             #[pin]
             future: S::Future,
-            lease: Option<Arc<Lease>>,
+            carried: Option<Carried>,
         },
         // The error until it was told.
         Over { error: Option<Error> },
@@ -62,7 +61,7 @@ pub(super) enum Outcome<F, R> {
     /// It is on its way, and nothing bounds that.
     Sent {
         future: F,
-        lease: Arc<Lease>,
+        carried: Carried,
     },
     Response(Response<R>),
 }
@@ -78,8 +77,8 @@ where
         Self { phase: Phase::Waiting { waiting }, deadline, grpc, timer: None }
     }
 
-    pub(super) fn sending(future: S::Future, lease: Option<Arc<Lease>>, deadline: Option<Instant>, grpc: bool) -> Self {
-        Self { phase: Phase::Sending { future, lease }, deadline, grpc, timer: None }
+    pub(super) fn sending(future: S::Future, carried: Option<Carried>, deadline: Option<Instant>, grpc: bool) -> Self {
+        Self { phase: Phase::Sending { future, carried }, deadline, grpc, timer: None }
     }
 
     pub(super) fn refused(error: Error) -> Self {
@@ -100,17 +99,17 @@ where
             let mut this = self.as_mut().project();
             match this.phase.as_mut().project() {
                 PhaseProj::Waiting { waiting } => match waiting.poll_sent(cx) {
-                    Poll::Ready(Ok((future, lease))) if this.deadline.is_some() || *this.grpc => {
-                        this.phase.set(Phase::Sending { future, lease: Some(lease) });
+                    Poll::Ready(Ok((future, carried))) if this.deadline.is_some() || *this.grpc => {
+                        this.phase.set(Phase::Sending { future, carried: Some(carried) });
                     }
                     Poll::Ready(sent) => {
-                        return Poll::Ready(sent.map(|(future, lease)| Outcome::Sent { future, lease }));
+                        return Poll::Ready(sent.map(|(future, carried)| Outcome::Sent { future, carried }));
                     }
                     Poll::Pending => return self.poll_deadline(cx, false),
                 },
-                PhaseProj::Sending { future, lease } => match future.poll(cx) {
+                PhaseProj::Sending { future, carried } => match future.poll(cx) {
                     Poll::Ready(Ok(mut response)) => {
-                        observe(&mut response, lease.as_deref(), *this.grpc);
+                        observe(&mut response, *carried, *this.grpc);
                         return Poll::Ready(Ok(Outcome::Response(response)));
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),

@@ -14,7 +14,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use crate::{
-    cache::{Grant, Lease, TokenCache},
+    cache::{Carried, Grant, Lease, TokenCache},
     error::{Error, Kind},
 };
 
@@ -61,8 +61,7 @@ where
     S: Service<Request<B>> + Clone,
     S::Error: Into<BoxError>,
 {
-    #[allow(clippy::type_complexity, reason = "the two parts of the next state")]
-    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Arc<Lease>), BoxError>> {
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(S::Future, Carried), BoxError>> {
         loop {
             let lease = match &self.lease {
                 Some(lease) => Arc::clone(lease),
@@ -87,7 +86,7 @@ where
                 return Poll::Ready(Err("the response future was polled after completion".into()));
             };
             request.headers_mut().insert(AUTHORIZATION, lease.header().clone());
-            return Poll::Ready(Ok((self.service.call(request), lease)));
+            return Poll::Ready(Ok((self.service.call(request), lease.carried())));
         }
     }
 

@@ -41,7 +41,7 @@ fn a_late_refusal_of_an_older_token_is_not_remembered() {
     let mut cache = Cache::holding("a", 100);
     let old = cache.token();
     cache.mint("b", 100, 100.0);
-    assert_eq!(cache.state.reject(&old, cache.at(110.0)).outcome, RejectionOutcome::Superseded);
+    assert_eq!(cache.state.reject(old.generation(), cache.at(110.0)).outcome, RejectionOutcome::Superseded);
     let orders = cache.launch(200.0);
     assert!(cache.depart(&orders, 200.0).rejected.is_none());
 }
@@ -84,11 +84,11 @@ fn one_that_served_in_a_cool_down_is_not_forced_out_once_its_refresh_is_due() {
     let Decision::Launch(orders) = cache.state.decide(asked, secs(500)) else { panic!("too little is left") };
     let failed = cache.state.land(orders.flight, Err(Error::permanent("x")), asked, &nobody());
     assert!(matches!(failed, Landing::Failed(_)));
-    assert_eq!(cache.state.reject(&cache.token(), asked + secs(1)).outcome, RejectionOutcome::Kept);
+    assert_eq!(cache.state.reject(cache.token().generation(), asked + secs(1)).outcome, RejectionOutcome::Kept);
     // The minute is over at the very moment at which the refresh is due.
     let Decision::Launch(orders) = cache.state.decide(due, Duration::ZERO) else { panic!("it was refused") };
     cache.state.land(orders.flight, Ok(token("b", 1000).issued_at(due)), due, &nobody());
-    assert_eq!(cache.state.reject(&cache.token(), due + secs(1)).outcome, RejectionOutcome::Dropped);
+    assert_eq!(cache.state.reject(cache.token().generation(), due + secs(1)).outcome, RejectionOutcome::Dropped);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_served_once_says_nothing_about_what_goes_on_and_all_once_that_is_over() 
         let mut cache = Cache::holding("a", 100);
         let Decision::Stale(_, orders) = cache.decide(90.0) else { panic!("the refresh is due") };
         let Landing::Token(once) = cache.land(orders.flight, Ok(token("b", 0)), 90.0) else { panic!("it serves once") };
-        let refusal = cache.state.reject(once.lease.token(), cache.at(refused_at));
+        let refusal = cache.state.reject(once.lease.generation(), cache.at(refused_at));
         assert_eq!(refusal.outcome, RejectionOutcome::Superseded);
         let orders = cache.launch(100.0);
         assert_eq!(cache.depart(&orders, 100.0).rejected.map(|_| ()), heard_of, "{refused_at}");

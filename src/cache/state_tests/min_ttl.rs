@@ -83,7 +83,7 @@ fn a_token_that_was_old_when_it_came_is_measured_by_what_it_had_left() {
     let cache = Cache::holding("a", 1000);
     let lease = Arc::clone(cache.state.current.as_ref().unwrap());
     assert!(lease.satisfies(cache.at(999.9), Duration::ZERO) && lease.satisfies(cache.at(2000.0), Duration::ZERO));
-    assert!(lease.detached().satisfies(cache.at(500.0), secs(501)) && !lease.satisfies(cache.at(500.1), secs(501)));
+    assert!(lease.satisfies(cache.at(500.0), secs(501)) && !lease.satisfies(cache.at(500.1), secs(501)));
 }
 
 impl Cache {

@@ -6,18 +6,18 @@ fn a_refusal_is_compare_and_swap() {
     let old = cache.token();
     assert_eq!(cache.reject(20.0), RejectionOutcome::Dropped);
     assert_eq!(
-        cache.state.reject(&old, cache.at(20.0)).outcome,
+        cache.state.reject(old.generation(), cache.at(20.0)).outcome,
         RejectionOutcome::Superseded,
         "a new one is about to be had"
     );
     let orders = cache.launch(20.0);
     assert_eq!(cache.depart(&orders, 20.0).rejected.as_ref().map(Token::generation), Some(old.generation()));
     cache.land(orders.flight, Ok(token("b", 100)), 21.0);
-    assert_eq!(cache.state.reject(&old, cache.at(50.0)).outcome, RejectionOutcome::Superseded);
+    assert_eq!(cache.state.reject(old.generation(), cache.at(50.0)).outcome, RejectionOutcome::Superseded);
     assert_eq!(cache.fresh(50.0), "b", "a late refusal of the old one leaves the new one alone");
     let foreign = token("b", 100);
     assert_eq!(
-        cache.state.reject(&foreign, cache.at(50.0)).outcome,
+        cache.state.reject(foreign.generation(), cache.at(50.0)).outcome,
         RejectionOutcome::Superseded,
         "one that is not ours"
     );
@@ -43,11 +43,11 @@ fn a_refused_token_stays_while_the_issuer_is_failing() {
     let until = cache.failed(orders.flight, Error::permanent("x"), 90.0).retry_at().unwrap();
     assert_eq!(cache.reject(91.0), RejectionOutcome::Kept);
     assert_eq!(cache.fresh(91.0), "a");
-    assert_eq!(cache.state.reject(&old, until).outcome, RejectionOutcome::Dropped);
+    assert_eq!(cache.state.reject(old.generation(), until).outcome, RejectionOutcome::Dropped);
     let orders = cache.launch(150.0);
     cache.failed(orders.flight, Error::permanent("x"), 150.0);
     assert_eq!(
-        cache.state.reject(&old, cache.at(151.0)).outcome,
+        cache.state.reject(old.generation(), cache.at(151.0)).outcome,
         RejectionOutcome::Kept,
         "no replay can carry another one"
     );
@@ -102,7 +102,7 @@ fn the_next_fetch_hears_of_a_refused_token_that_stayed_and_of_none_before_it() {
     cache.mint("b", 1000, 20.5);
     let second = cache.token().generation();
     assert_eq!(cache.reject(21.0), RejectionOutcome::Kept);
-    assert_eq!(cache.state.reject(&first, cache.at(22.0)).outcome, RejectionOutcome::Superseded);
+    assert_eq!(cache.state.reject(first.generation(), cache.at(22.0)).outcome, RejectionOutcome::Superseded);
     let orders = cache.launch(2000.0);
     assert_eq!(cache.depart(&orders, 2000.0).rejected.as_ref().map(Token::generation), Some(second));
 }
@@ -138,7 +138,7 @@ fn a_token_refused_while_the_issuer_failed_serves_nobody_while_it_is_asked_again
     assert_eq!(grant.recheck_at, cache.at(660.0), "not only when its refresh is due");
     let old = cache.token();
     let orders = cache.launch(660.0);
-    assert_eq!(cache.state.reject(&old, cache.at(660.1)).outcome, RejectionOutcome::Superseded);
+    assert_eq!(cache.state.reject(old.generation(), cache.at(660.1)).outcome, RejectionOutcome::Superseded);
     assert!(matches!(cache.decide(660.2), Decision::Join(_)));
     cache.land(orders.flight, Ok(token("b", 1000)), 660.5);
     assert_eq!(cache.reject(661.0), RejectionOutcome::Kept, "a forced one, and ten seconds must pass until the next");
@@ -165,16 +165,16 @@ fn a_refusal_while_a_failing_issuer_is_asked_again_leaves_the_token_for_when_it_
 fn a_refusal_is_news_once() {
     let news = |cache: &mut Cache, seconds| {
         let (token, now) = (cache.token(), cache.at(seconds));
-        cache.state.reject(&token, now).is_news
+        cache.state.reject(token.generation(), now).is_news
     };
     let mut cache = Cache::holding("a", 1000);
     let old = cache.token();
     assert!(news(&mut cache, 20.0), "dropped");
-    assert!(!cache.state.reject(&old, cache.at(20.0)).is_news);
+    assert!(!cache.state.reject(old.generation(), cache.at(20.0)).is_news);
     cache.mint("b", 1000, 20.5);
     assert!(news(&mut cache, 21.0), "kept");
     assert!(!news(&mut cache, 21.0), "as before");
-    assert!(!cache.state.reject(&old, cache.at(21.0)).is_news);
+    assert!(!cache.state.reject(old.generation(), cache.at(21.0)).is_news);
     let Decision::Stale(_, orders) = cache.decide(900.0) else { panic!("the refresh is due") };
     cache.failed(orders.flight, Error::permanent("x"), 900.0);
     assert!(news(&mut cache, 901.0), "it served on and on before, and serves while nothing else can now");
@@ -200,8 +200,20 @@ fn a_token_that_served_once_is_remembered_as_refused_though_an_older_one_that_is
     let landing = cache.land(orders.flight, Ok(token("b", 0).issued_at(cache.at(200.0))), 201.0);
     let Landing::Token(once) = landing else { panic!("{landing:?}") };
     let refused = once.lease.token().clone();
-    assert_eq!(cache.state.reject(&refused, cache.at(202.0)).outcome, RejectionOutcome::Superseded);
+    assert_eq!(cache.state.reject(refused.generation(), cache.at(202.0)).outcome, RejectionOutcome::Superseded);
     let orders = cache.launch(203.0);
     let departure = cache.depart(&orders, 203.0);
     assert_eq!(departure.rejected.map(|token| token.generation()), Some(refused.generation()));
+}
+
+#[test]
+fn a_late_refusal_is_heard_of_the_tokens_that_came_last() {
+    let mut cache = Cache::holding("a", 10);
+    for number in 1..20_u8 {
+        cache.mint(&format!("a{number}"), 10, f64::from(number) * 10.0);
+    }
+    let heard: Vec<_> = cache.state.published.iter().map(Published::generation).collect();
+    assert_eq!(heard.len(), REMEMBERED);
+    assert!(heard.is_sorted());
+    assert_eq!(heard.last(), Some(&cache.token().generation()));
 }
