@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cpu_time::ProcessTime;
-use harness::{ANSWER, Report, SECRET, Server, cached, interleaved, median, serve_if_called};
+use harness::{ANSWER, Pair, Paired, Report, SECRET, Server, cached, paired, serve_if_called};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -39,37 +39,31 @@ fn compare(server: &Server, http2: bool) {
     };
     let oauth = || OAuthLayer::for_origin(server.url(), cached(SECRET)).expect("an origin");
     let retry = || RetryLayer::new(RetryPolicy::new());
-    let mut figures: [Vec<f64>; 4] = Default::default();
-    let mut measure = |index: usize, one: (f64, f64)| {
-        figures[index].push(one.1);
-        one.0
-    };
     let fixed = ServiceBuilder::new().layer(AddAuthorizationLayer::bearer(SECRET)).service(client.clone());
     let with_oauth = ServiceBuilder::new().layer(oauth()).service(client.clone());
     let with_both = ServiceBuilder::new().layer(retry()).layer(oauth()).service(client.clone());
-    let measure = std::cell::RefCell::new(&mut measure);
-    let cpu = interleaved(
+    let bare = || || round(&runtime, &client, server.url());
+    let against_bare = |contestant| Pair { contestant, baseline: Box::new(bare()) };
+    let measured = paired(
         ROUNDS,
         &mut [
-            &mut || (measure.borrow_mut())(0, round(&runtime, &client, server.url())),
-            &mut || (measure.borrow_mut())(1, round(&runtime, &fixed, server.url())),
-            &mut || (measure.borrow_mut())(2, round(&runtime, &with_oauth, server.url())),
-            &mut || (measure.borrow_mut())(3, round(&runtime, &with_both, server.url())),
+            against_bare(Box::new(bare())),
+            against_bare(Box::new(|| round(&runtime, &fixed, server.url()))),
+            against_bare(Box::new(|| round(&runtime, &with_oauth, server.url()))),
+            against_bare(Box::new(|| round(&runtime, &with_both, server.url()))),
         ],
     );
     let name = if http2 { "end to end, HTTP/2" } else { "end to end, HTTP/1.1" };
     let mut report = Report::new(name, &["CPU µs", "÷ bare", "requests/s", "÷ bare"]);
-    let rates = figures.map(median);
-    for (index, name) in
-        ["bare client", "static header", "OAuthLayer", "OAuthLayer, RetryPolicy"].into_iter().enumerate()
-    {
-        report.row(name, &[cpu[index], cpu[index] / cpu[0], rates[index], rates[index] / rates[0]]);
+    let names = ["bare client", "static header", "OAuthLayer", "OAuthLayer, RetryPolicy"];
+    for (name, Paired { figures: [cpu, rate], ratios: [cpu_ratio, rate_ratio] }) in names.into_iter().zip(measured) {
+        report.row(name, &[cpu, cpu_ratio, rate, rate_ratio]);
     }
     report.finish();
 }
 
 /// Microseconds of CPU a request, and requests a second.
-fn round<S>(runtime: &Runtime, service: &S, url: &str) -> (f64, f64)
+fn round<S>(runtime: &Runtime, service: &S, url: &str) -> [f64; 2]
 where
     S: Service<Request<Full<Bytes>>, Response = Response<Incoming>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -97,9 +91,9 @@ where
         }
     });
     let requests = f64::from(CALLS) * TASKS as f64;
-    (cpu.elapsed().as_secs_f64() * 1e6 / requests, requests / started.elapsed().as_secs_f64())
+    [cpu.elapsed().as_secs_f64() * 1e6 / requests, requests / started.elapsed().as_secs_f64()]
 }
 
 const TASKS: usize = 16;
 const CALLS: u32 = 250;
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 31;

@@ -19,10 +19,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use harness::{Report, interleaved};
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -158,6 +158,25 @@ fn by_order(page: &Bytes) {
         assert_eq!(seen.expect("pages"), PAGES);
         started.elapsed().as_secs_f64()
     };
+    // What is to be had with nothing but a stream. It, too, knows how many there are when it has the first.
+    let bare = |pages| {
+        let fetch = |_: usize| {
+            let mut server = server.clone();
+            async move {
+                let response = server.call(Request::new(Full::default())).await.expect("an answer");
+                let page = response.into_body().collect().await.expect("a page").to_bytes();
+                let list: Raw<'_> = serde_json::from_slice(&page).expect("a page");
+                black_box(list.conversations).len()
+            }
+        };
+        let started = Instant::now();
+        let items = runtime.block_on(async {
+            let first = fetch(0).await;
+            stream::iter(1..PAGES).map(fetch).buffered(pages).fold(first, |n, items| ready(n + items)).await
+        });
+        assert_eq!(items, PAGES * ITEMS);
+        started.elapsed().as_secs_f64()
+    };
     let with_a_slow_consumer = |ahead| {
         let started = Instant::now();
         let seen = runtime.block_on(async {
@@ -176,15 +195,27 @@ fn by_order(page: &Bytes) {
             &mut || at_once(1),
             &mut || at_once(4),
             &mut || at_once(8),
+            &mut || bare(1),
+            &mut || bare(4),
+            &mut || bare(8),
             &mut || with_a_slow_consumer(false),
             &mut || with_a_slow_consumer(true),
         ],
     );
     let mut report = Report::new("pages from a server of 5 ms", &["s", "speed-up"]);
-    let names = ["one by one", "4 at once", "8 at once", "one by one, slow consumer", "a page ahead, slow consumer"];
+    let names = [
+        "one by one",
+        "4 at once",
+        "8 at once",
+        "a bare stream, one by one",
+        "a bare stream, 4 at once",
+        "a bare stream, 8 at once",
+        "one by one, slow consumer",
+        "a page ahead, slow consumer",
+    ];
     for (index, (name, seconds)) in names.into_iter().zip(&medians).enumerate() {
-        let base = if index < 3 { medians[0] } else { medians[3] };
-        report.row(name, &[*seconds, base / seconds]);
+        let one_by_one = medians[index / 3 * 3];
+        report.row(name, &[*seconds, one_by_one / seconds]);
     }
     report.finish();
 }

@@ -15,7 +15,7 @@ mod stack;
 pub use self::{
     contestants::{Clonable, Locked, NAMES, NoPolicy, Visitor, empty, visit},
     report::{Check, Report, verdict},
-    rounds::{interleaved, median, percentile},
+    rounds::{Pair, Paired, interleaved, median, paired, percentile},
     server::{ANSWER, Server, serve_if_called},
     stack::{Answer, Inner, SECRET, Stack, StaticHeader, cached, fixed, last, layer, request, send},
 };

@@ -59,6 +59,18 @@ pub(crate) enum Start {
     NextAsked,
 }
 
+/// Puts the token's header on a request that somebody else sends.
+pub(crate) trait Authorize: Clone + Send + 'static {
+    fn authorize(&self, request: &mut Request) -> impl Future<Output = Result<(), BoxError>> + Send;
+}
+
+/// A contestant that is no client: what it has put its header on is handed on.
+#[derive(Clone)]
+pub(crate) struct Authorized<A, E> {
+    pub(crate) by: A,
+    pub(crate) end: E,
+}
+
 /// A tower service on an end.
 #[derive(Clone)]
 pub(crate) struct Tower<S, E> {
@@ -78,6 +90,25 @@ impl Scene {
 
     pub(crate) const fn new(first: Duration, start: Start) -> Option<Self> {
         Some(Self { first: Some(first), start })
+    }
+}
+
+// === impl Authorized ===
+
+impl<A: Authorize, E: End> Client for Authorized<A, E> {
+    type Request = Request;
+
+    fn request(&self) -> Request {
+        self.end.request()
+    }
+
+    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
+        self.end.send(request).await
+    }
+
+    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
+        self.by.authorize(&mut request).await?;
+        self.end.send(request).await
     }
 }
 

@@ -30,7 +30,7 @@ use self::{
     herd::{Herd, herd},
     hit::Hit,
     issuer::Issuer,
-    sent::Sent,
+    sent::{Sent, sent},
 };
 
 /// Measures everybody, and prints the table.
@@ -114,7 +114,7 @@ impl Visitor for Requests<'_> {
         let _within = self.runtime.enter();
         let end = Loopback::new(self.url);
         let client = self.runtime.block_on(P::client(&Issuer::lasting(), end)).expect(P::NAME);
-        self.contestants.push(Sent::new(self.runtime, client));
+        self.contestants.push(sent(self.runtime, client));
     }
 }
 

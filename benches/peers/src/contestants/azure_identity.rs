@@ -17,18 +17,12 @@ use tower::BoxError;
 
 use super::bearer;
 use crate::{
-    client::{Client, Peer, Scene, Start},
+    client::{Authorize, Authorized, Client, Peer, Scene, Start},
     end::{End, Request},
     issuer::Issuer,
 };
 
 pub(crate) struct AzureIdentity;
-
-#[derive(Clone)]
-struct Authorized<E> {
-    credential: Arc<ClientSecretCredential>,
-    end: E,
-}
 
 #[derive(Debug)]
 struct Endpoint(Issuer);
@@ -47,27 +41,17 @@ impl Peer for AzureIdentity {
         let options = ClientSecretCredentialOptions { client_options };
         let secret = Secret::new("secret");
         let credential = ClientSecretCredential::new("tenant", "id".into(), secret, Some(options))?;
-        Ok(Authorized { credential, end })
+        Ok(Authorized { by: credential, end })
     }
 }
 
-// === impl Authorized ===
+// === impl ClientSecretCredential ===
 
-impl<E: End> Client for Authorized<E> {
-    type Request = Request;
-
-    fn request(&self) -> Request {
-        self.end.request()
-    }
-
-    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
-        self.end.send(request).await
-    }
-
-    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
-        let token = self.credential.get_token(&["https://api.example.com/.default"], None).await?;
+impl Authorize for Arc<ClientSecretCredential> {
+    async fn authorize(&self, request: &mut Request) -> Result<(), BoxError> {
+        let token = self.get_token(&["https://api.example.com/.default"], None).await?;
         request.headers_mut().insert(AUTHORIZATION, bearer(token.token.secret())?);
-        self.end.send(request).await
+        Ok(())
     }
 }
 

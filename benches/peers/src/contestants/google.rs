@@ -8,18 +8,12 @@ use serde_json::json;
 use tower::BoxError;
 
 use crate::{
-    client::{Client, Peer, Scene, Start},
+    client::{Authorize, Authorized, Client, Peer, Scene, Start},
     end::{End, Request},
     issuer::Issuer,
 };
 
 pub(crate) struct Google;
-
-#[derive(Clone)]
-struct Authorized<E> {
-    credentials: Credentials,
-    end: E,
-}
 
 // === impl Google ===
 
@@ -37,28 +31,18 @@ impl Peer for Google {
             "refresh_token": "refresh",
         });
         let credentials = user_account::Builder::new(user).with_token_uri(issuer.url()).build()?;
-        Ok(Authorized { credentials, end })
+        Ok(Authorized { by: credentials, end })
     }
 }
 
-// === impl Authorized ===
+// === impl Credentials ===
 
-impl<E: End> Client for Authorized<E> {
-    type Request = Request;
-
-    fn request(&self) -> Request {
-        self.end.request()
-    }
-
-    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
-        self.end.send(request).await
-    }
-
-    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
-        let CacheableResource::New { data, .. } = self.credentials.headers(Extensions::new()).await? else {
+impl Authorize for Credentials {
+    async fn authorize(&self, request: &mut Request) -> Result<(), BoxError> {
+        let CacheableResource::New { data, .. } = self.headers(Extensions::new()).await? else {
             return Err("nothing new, and no tag".into());
         };
         request.headers_mut().extend(data);
-        self.end.send(request).await
+        Ok(())
     }
 }

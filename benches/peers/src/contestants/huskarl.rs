@@ -15,18 +15,12 @@ use huskarl::{
 use tower::BoxError;
 
 use crate::{
-    client::{Client, Peer, Scene, Start},
+    client::{Authorize, Authorized, Client, Peer, Scene, Start},
     end::{End, Request},
     issuer::Issuer,
 };
 
 pub(crate) struct Huskarl;
-
-#[derive(Clone)]
-struct Authorized<E> {
-    authorizer: Arc<HttpAuthorizer>,
-    end: E,
-}
 
 struct Source(Issuer);
 
@@ -41,27 +35,17 @@ impl Peer for Huskarl {
     async fn client<E: End>(issuer: &Issuer, end: E) -> Result<impl Client, BoxError> {
         let source = Source(issuer.clone());
         let cache = InMemoryTokenCache::builder().source(source).refresh_ahead(Duration::from_secs(60)).build();
-        Ok(Authorized { authorizer: Arc::new(HttpAuthorizer::builder().cache(cache).build()), end })
+        Ok(Authorized { by: Arc::new(HttpAuthorizer::builder().cache(cache).build()), end })
     }
 }
 
-// === impl Authorized ===
+// === impl HttpAuthorizer ===
 
-impl<E: End> Client for Authorized<E> {
-    type Request = Request;
-
-    fn request(&self) -> Request {
-        self.end.request()
-    }
-
-    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
-        self.end.send(request).await
-    }
-
-    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
-        let headers = self.authorizer.get_headers(request.method(), request.uri()).await?;
+impl Authorize for Arc<HttpAuthorizer> {
+    async fn authorize(&self, request: &mut Request) -> Result<(), BoxError> {
+        let headers = self.get_headers(request.method(), request.uri()).await?;
         request.headers_mut().extend(headers);
-        self.end.send(request).await
+        Ok(())
     }
 }
 

@@ -7,18 +7,12 @@ use middle::{Authorizer, BasicClientCredentialAuthorizer};
 use tower::BoxError;
 
 use crate::{
-    client::{Client, Peer, Scene, Start},
+    client::{Authorize, Authorized, Client, Peer, Scene, Start},
     end::{End, Request},
     issuer::Issuer,
 };
 
 pub(crate) struct Middle;
-
-#[derive(Clone)]
-struct Authorized<E> {
-    authorizer: BasicClientCredentialAuthorizer,
-    end: E,
-}
 
 // === impl Middle ===
 
@@ -31,27 +25,17 @@ impl Peer for Middle {
 
     async fn client<E: End>(issuer: &Issuer, end: E) -> Result<impl Client, BoxError> {
         let builder = BasicClientCredentialAuthorizer::basic_builder("id", "secret", issuer.url().parse()?);
-        Ok(Authorized { authorizer: builder.build().await?, end })
+        Ok(Authorized { by: builder.build().await?, end })
     }
 }
 
-// === impl Authorized ===
+// === impl BasicClientCredentialAuthorizer ===
 
-impl<E: End> Client for Authorized<E> {
-    type Request = Request;
-
-    fn request(&self) -> Request {
-        self.end.request()
-    }
-
-    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
-        self.end.send(request).await
-    }
-
+impl Authorize for BasicClientCredentialAuthorizer {
     /// As its wrapper of `reqwest::Client` does.
-    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
-        let header = self.authorizer.authorization_header()?;
+    async fn authorize(&self, request: &mut Request) -> Result<(), BoxError> {
+        let header = self.authorization_header()?;
         request.headers_mut().insert(AUTHORIZATION, Arc::unwrap_or_clone(header));
-        self.end.send(request).await
+        Ok(())
     }
 }

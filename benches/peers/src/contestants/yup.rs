@@ -17,19 +17,13 @@ use yup_oauth2::{
 
 use super::bearer;
 use crate::{
-    client::{Client, Peer, Scene, Start},
+    client::{Authorize, Authorized, Client, Peer, Scene, Start},
     end::{End, Request},
     issuer::Issuer,
     pipe::Pipe,
 };
 
 pub(crate) struct Yup;
-
-#[derive(Clone)]
-struct Authorized<C: Connect + Clone + Send + Sync + 'static, E> {
-    authenticator: Authenticator<C>,
-    end: E,
-}
 
 // === impl Yup ===
 
@@ -51,26 +45,16 @@ impl Peer for Yup {
         };
         let client = CustomHyperClientBuilder::from(client);
         let authenticator = AuthorizedUserAuthenticator::with_client(secret, client).build().await?;
-        Ok(Authorized { authenticator, end })
+        Ok(Authorized { by: authenticator, end })
     }
 }
 
-// === impl Authorized ===
+// === impl Authenticator ===
 
-impl<C: Connect + Clone + Send + Sync + 'static, E: End> Client for Authorized<C, E> {
-    type Request = Request;
-
-    fn request(&self) -> Request {
-        self.end.request()
-    }
-
-    async fn bare(&mut self, request: Request) -> Result<(), BoxError> {
-        self.end.send(request).await
-    }
-
-    async fn send(&mut self, mut request: Request) -> Result<(), BoxError> {
-        let token = self.authenticator.token(&["https://api.example.com/auth/read"]).await?;
+impl<C: Connect + Clone + Send + Sync + 'static> Authorize for Authenticator<C> {
+    async fn authorize(&self, request: &mut Request) -> Result<(), BoxError> {
+        let token = self.token(&["https://api.example.com/auth/read"]).await?;
         request.headers_mut().insert(AUTHORIZATION, bearer(token.token().ok_or("no token")?)?);
-        self.end.send(request).await
+        Ok(())
     }
 }
