@@ -120,7 +120,7 @@
 //! | `tower_oauth2_refresh_seconds` | histogram | `cache`, `outcome` | how long the source took |
 //! | `tower_oauth2_refresh_waiters` | histogram | `cache` | how many waited for one token request |
 //! | `tower_oauth2_rejections_total` | counter | `cache`, `outcome`: as [`RejectionOutcome`](cache::RejectionOutcome) | tokens that a resource server refused |
-//! | `tower_oauth2_rejected_token_age_seconds` | histogram | `cache` | how old they were; of one that was replaced nobody knows |
+//! | `tower_oauth2_rejected_token_age_seconds` | histogram | `cache` | how old they were, of the last eight that came |
 //! | `tower_oauth2_token_expires_at_seconds` | gauge | `cache` | when the token expires, since 1970: subtract the time of now to have what is left |
 //! | `tower_oauth2_retries_total` | counter | `reason`: `failed`, `throttled`, `unauthorized` | retries and replays, when their wait begins |
 //! | `tower_oauth2_retry_wait_seconds` | histogram | `reason` | how long that is |

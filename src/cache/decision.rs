@@ -58,6 +58,6 @@ pub(super) struct Refusal {
     pub(super) outcome: RejectionOutcome,
     /// Whether the first to tell: what others know of the token may no longer hold.
     pub(super) is_news: bool,
-    /// How long ago it was asked for, if it is not known by its number alone.
+    /// How long ago the token was asked for, if it is one of those that came last.
     pub(super) age: Option<Duration>,
 }

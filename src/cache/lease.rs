@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::published::{Carried, Published};
+use super::published::Carried;
 use crate::token::Token;
 
 /// Held by the cache, by each service clone that has used it, and by each request that waits to be sent with it.
@@ -29,17 +29,11 @@ pub(crate) struct Grant {
 // === impl Lease ===
 
 impl Lease {
-    /// Of a token that gets its generation by it. `now` is when it came, which may be later than it lives.
-    pub(super) fn new(
-        token: Token,
-        refresh_at: Instant,
-        expires_at: Instant,
-        now: Instant,
-        published: &Published,
-    ) -> Self {
-        let token = token.with_generation(published.generation());
+    /// Of a token that gets this for its generation. `now` is when it came, which may be later than it lives.
+    pub(super) fn new(token: Token, refresh_at: Instant, expires_at: Instant, now: Instant, carried: Carried) -> Self {
+        let token = token.with_generation(carried.generation());
         let header = token.header().clone();
-        Self { token, header, carried: published.carried(), refresh_at, expires_at, landed_at: now }
+        Self { token, header, carried, refresh_at, expires_at, landed_at: now }
     }
 
     pub(crate) fn token(&self) -> &Token {

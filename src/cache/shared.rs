@@ -124,8 +124,7 @@ impl Shared {
                     (Step::Wait(locked.waiter(dead_at)), Some(departure))
                 }
             };
-            locked.settle(now);
-            // Nothing else of it is news to those who have a token.
+            // Nothing else of it is news to those who have a token, and not even this to those who have a quick one.
             if decided.1.is_some() {
                 self.epoch.fetch_add(1, Ordering::Release);
             }

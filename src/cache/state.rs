@@ -1,7 +1,6 @@
 //! What the cache decides, as a pure state machine: every method takes `now`, none waits, none needs a runtime.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -13,7 +12,7 @@ use super::{
     events::{Reason, RejectionOutcome},
     failure::Failures,
     lease::{Grant, Lease},
-    published::{Published, Refuse},
+    published::{Recent, Refuse},
     rules::Rules,
 };
 use crate::{error::Error, token::Token};
@@ -26,8 +25,7 @@ pub(super) struct State {
     current: Option<Arc<Lease>>,
     /// The last token that came, if it was over by then.
     once: Option<Arc<Lease>>,
-    /// The tokens that came last: by these the cache hears of it when one is refused.
-    published: VecDeque<Published>,
+    recent: Recent,
     /// Why there is no current one, if there is none.
     lack: Reason,
     /// The current one was refused while no other could be had: it serves until one can.
@@ -68,7 +66,7 @@ impl State {
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
             current: None,
             once: None,
-            published: VecDeque::with_capacity(REMEMBERED),
+            recent: Recent::new(),
             lack: Reason::First,
             is_makeshift: false,
             flight: None,
@@ -186,8 +184,7 @@ impl State {
 
     /// A resource server refused the token of that number: compare and swap.
     pub(super) fn reject(&mut self, generation: u64, now: Instant) -> Refusal {
-        let token = self.known(generation).cloned();
-        let age = token.as_ref().map(|token| now.saturating_duration_since(token.sent_at()));
+        let age = self.recent.age(generation, now);
         let refusal = |outcome, is_news| Refusal { outcome, is_news, age };
         // One that is over says nothing about a token that came after it, for those who waited only.
         let counts = |lease: &&Arc<Lease>| now < lease.expires_at() || lease.generation() >= generation;
@@ -198,8 +195,8 @@ impl State {
         // Whatever comes of it, the next fetch must not return it; unless a later one was refused already.
         let last = self.rejected.as_ref().map(Token::generation);
         let is_news = last.is_none_or(|last| last < generation);
-        if token.is_some() && last.is_none_or(|last| last <= generation) {
-            self.rejected = token;
+        if is_news {
+            self.rejected = self.known(generation).cloned().or(self.rejected.take());
         }
         let is_first = is_news || !self.is_makeshift;
         if self.failures.cooling(now).is_some() {
@@ -257,10 +254,10 @@ impl State {
         (!self.is_makeshift || self.failures.cooling(now).is_some()).then_some(lease)
     }
 
-    /// The token of that number, if it is not one of those that others came after.
+    /// The token of that number, unless another came after it.
     fn known(&self, generation: u64) -> Option<&Token> {
-        let leases = [&self.current, &self.once].into_iter().flatten().map(|lease| lease.token());
-        leases.chain(&self.rejected).find(|token| token.generation() == generation)
+        let mut leases = [&self.current, &self.once].into_iter().flatten();
+        leases.find(|lease| lease.generation() == generation).map(|lease| lease.token())
     }
 
     fn alive(&self, now: Instant) -> Option<&Flight> {
@@ -291,12 +288,8 @@ impl State {
         let lifetime = token.lifetime().unwrap_or(self.rules.default_lifetime);
         let expires_at = token.sent_at() + lifetime;
         let refresh_at = expires_at - self.rules.margin(lifetime, self.rng.f64());
-        let published = Published::by(cache.clone());
-        let lease = Arc::new(Lease::new(token, refresh_at, expires_at, now, &published));
-        if self.published.len() == REMEMBERED {
-            self.published.pop_front();
-        }
-        self.published.push_back(published);
+        let carried = self.recent.publish(token.sent_at(), cache.clone());
+        let lease = Arc::new(Lease::new(token, refresh_at, expires_at, now, carried));
         // One that is over by now serves those who wait, and nobody after them.
         let is_for_once = lease.is_for_once();
         self.once = is_for_once.then(|| Arc::clone(&lease));
@@ -316,10 +309,6 @@ impl State {
         self.is_makeshift = false;
     }
 }
-
-/// Of how many tokens a late refusal is heard. One of a token before them is taken for what it is nearly always: of one that
-/// was replaced.
-const REMEMBERED: usize = 8;
 
 #[cfg(test)]
 #[path = "state_tests.rs"]

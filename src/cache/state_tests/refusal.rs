@@ -205,15 +205,3 @@ fn a_token_that_served_once_is_remembered_as_refused_though_an_older_one_that_is
     let departure = cache.depart(&orders, 203.0);
     assert_eq!(departure.rejected.map(|token| token.generation()), Some(refused.generation()));
 }
-
-#[test]
-fn a_late_refusal_is_heard_of_the_tokens_that_came_last() {
-    let mut cache = Cache::holding("a", 10);
-    for number in 1..20_u8 {
-        cache.mint(&format!("a{number}"), 10, f64::from(number) * 10.0);
-    }
-    let heard: Vec<_> = cache.state.published.iter().map(Published::generation).collect();
-    assert_eq!(heard.len(), REMEMBERED);
-    assert!(heard.is_sorted());
-    assert_eq!(heard.last(), Some(&cache.token().generation()));
-}
