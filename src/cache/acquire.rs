@@ -113,6 +113,8 @@ const MAX_TAKEOVERS: u32 = 16;
 
 #[cfg(test)]
 mod tests {
+    use tokio::{task::yield_now, time::advance};
+
     use super::*;
     use crate::{source::source_fn, token::Token};
 
@@ -132,5 +134,40 @@ mod tests {
         let token = tokens.token().await.unwrap();
         let (grant, epoch) = tokens.peek(Instant::now(), Duration::ZERO).unwrap();
         assert_eq!((grant.lease.generation(), epoch), (token.generation(), tokens.epoch()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_glance_never_sees_what_is_due_replaced_refused_or_invalidated() {
+        let source = source_fn(|_| async {
+            let token = Token::new(format!("token{}", fastrand::u64(..)))?;
+            Ok(token.with_lifetime(Duration::from_secs(100)))
+        });
+        let tokens = TokenCache::builder(source)
+            .refresh_before(Duration::from_secs(20))
+            .min_interval(Duration::ZERO)
+            .flap_interval(Duration::ZERO)
+            .seed(1)
+            .build();
+        let glance = || tokens.glance(Lease::generation);
+        assert_eq!(glance(), None);
+        let first = tokens.token().await.unwrap();
+        assert_eq!(glance(), Some(first.generation()));
+        advance(Duration::from_secs(70)).await;
+        assert_eq!(glance(), Some(first.generation()));
+        advance(Duration::from_secs(20)).await;
+        assert_eq!(glance(), None, "due");
+        let held = tokens.token().await.unwrap();
+        assert_eq!(held.generation(), first.generation());
+        while tokens.stats().minted < 2 {
+            yield_now().await;
+        }
+        let second = tokens.token().await.unwrap();
+        assert_eq!(glance(), Some(second.generation()), "replaced");
+        tokens.invalidate();
+        assert_eq!(glance(), None, "invalidated");
+        let third = tokens.token().await.unwrap();
+        assert_eq!(glance(), Some(third.generation()));
+        assert!(tokens.reject(&third));
+        assert_eq!(glance(), None, "refused");
     }
 }
