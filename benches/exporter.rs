@@ -6,8 +6,8 @@
 //! core; the simulator, which is the same for all, has the other one.
 //!
 //! What it showed on two shared cores of a virtual machine, November 2026: 0.90 to 0.93 of the records a second of the client that
-//! does not wait for the disk, 1.26 to 1.28 of the one that does, and 1.4 and 1.25 of their CPU time: 15 µs a record. Before
-//! the next page was asked for while one is written it was 0.33 and 0.48, and 35 µs.
+//! does not wait for the disk, 1.21 to 1.28 of the one that does, and 1.4 to 1.5 and 1.25 to 1.33 of their CPU time: 15 to 19 µs
+//! a record. Before the next page was asked for while one is written it was 0.33 and 0.48, and 35 µs.
 
 #![allow(clippy::disallowed_types, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench")]
 
