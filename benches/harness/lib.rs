@@ -9,13 +9,15 @@
 mod contestants;
 mod report;
 mod rounds;
+#[cfg(feature = "server")]
 mod server;
 mod stack;
 
+#[cfg(feature = "server")]
+pub use self::server::{ANSWER, Server, serve_if_called};
 pub use self::{
     contestants::{Clonable, Locked, NAMES, NoPolicy, Visitor, empty, visit},
     report::{Check, Report, verdict},
     rounds::{Pair, Paired, interleaved, median, paired, percentile},
-    server::{ANSWER, Server, serve_if_called},
     stack::{Answer, Inner, SECRET, Stack, StaticHeader, cached, fixed, last, layer, request, send},
 };
