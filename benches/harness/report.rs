@@ -74,7 +74,9 @@ impl Report {
             let name = self.name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
             let path = Path::new(&folder).join(name + ".json");
             let json = serde_json::to_string_pretty(&self).expect("a table is JSON");
-            fs::write(&path, json + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(&path, json + "\n"))
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }
 }
