@@ -234,7 +234,7 @@ impl Locked {
         self.quick.as_ref().filter(|quick| quick.until.holds()).map(|quick| &*quick.lease)
     }
 
-    /// After each change of the state.
+    /// After each change of what is served: a flight that begins changes nothing for who has a quick one.
     fn settle(&mut self, now: Instant) {
         let grant = self.state.peek(now, Duration::ZERO).filter(|grant| !grant.lease.is_due(now));
         self.quick = grant.map(|Grant { lease, recheck_at }| {
